@@ -1,0 +1,36 @@
+# Each target makes its own virtual environment in .venv when there is none.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check run format clean
+
+demo: $(STAMP)  ## sandbox Discord, bot and starter model together, on localhost
+	$(BIN)/turbocord demo
+
+test: $(STAMP)  ## the whole test suite, fast tests first
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+run: $(STAMP)  ## the bot on real Discord; needs DISCORD_TOKEN in the environment or .env
+	$(BIN)/turbocord run
+
+format: $(STAMP)  ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# torch goes first and alone: once its exact build is there, nothing else pulls another.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@

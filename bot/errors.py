@@ -1,0 +1,151 @@
+"""Every way a request can fail, as one tree.
+
+    TurbocordError
+    ├── Refused                 the member can act on it; never logged as a fault
+    │   ├── BadParameter        a value outside its range, or an unknown flag
+    │   ├── BadPicture          the picture could not be fetched, read or used
+    │   ├── RateLimited         the guild or member has used up its pictures for now
+    │   ├── QueueFull           too much is waiting already
+    │   └── NotAllowed          a setting, ban or permission forbids it
+    ├── Abandoned               nobody waits for the answer any more
+    ├── EngineError             ours to mend; logged with its cause
+    │   ├── OutOfMemory         the device could not hold even one picture
+    │   ├── BadOutput           NaN or black pixels, twice
+    │   ├── EngineStalled       the device call never came back
+    │   └── EngineStopping      the process is shutting down
+    ├── DeliveryFailed          the picture was drawn, Discord would not take it
+    └── StartupError            the process cannot start; carries its exit code
+
+An error carries a `code` and the `details` its sentence needs. The words themselves live in the
+message catalogues, because the reader's language is known only at the edge (`bot.replies`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TurbocordError(Exception):
+    """Any failure this project raises on purpose.
+
+    `code` names the sentence in the message catalogues (`error.<code>`); `details` fills it in.
+    """
+
+    default_code: ClassVar[str] = "internal"
+
+    def __init__(self, code: str | None = None, **details: object) -> None:
+        self.code = code or self.default_code
+        self.details = details
+        shown = ", ".join(f"{name}={value!r}" for name, value in details.items())
+        super().__init__(f"{self.code}({shown})" if shown else self.code)
+
+
+class Refused(TurbocordError):
+    """The request cannot be served as it is, and the member can do something about it."""
+
+    default_code = "refused"
+
+
+class BadParameter(Refused):
+    """A parameter is out of range or unknown; `details["name"]` says which."""
+
+    default_code = "bad_parameter"
+
+
+class BadPicture(Refused):
+    """The given picture cannot be used; the code says what was wrong."""
+
+    default_code = "picture_unreadable"
+
+
+class RateLimited(Refused):
+    """A guild's or member's window is used up.
+
+    `retry_after` is the number of seconds until the same request would be admitted.
+    """
+
+    default_code = "rate_limited"
+
+    def __init__(self, scope: str, *, retry_after: float, limit: int, per_seconds: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(
+            f"rate_limited_{scope}",
+            retry_after=retry_after,
+            limit=limit,
+            per_seconds=per_seconds,
+        )
+
+
+class QueueFull(Refused):
+    """Too many pictures wait already; `retry_after` estimates, in seconds, when there is room."""
+
+    default_code = "queue_full"
+
+    def __init__(self, scope: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"queue_full_{scope}", retry_after=retry_after)
+
+
+class NotAllowed(Refused):
+    """A setting, ban or permission forbids it."""
+
+    default_code = "not_allowed"
+
+
+class Abandoned(TurbocordError):
+    """Whoever asked is gone: the interaction was cancelled, deleted or has expired."""
+
+    default_code = "abandoned"
+
+
+class EngineError(TurbocordError):
+    """The engine could not draw the picture."""
+
+    default_code = "engine_failed"
+
+
+class OutOfMemory(EngineError):
+    """The device cannot hold this picture even alone."""
+
+    default_code = "out_of_memory"
+
+
+class BadOutput(EngineError):
+    """The model gave NaN or a black picture, and did so again in full precision."""
+
+    default_code = "bad_output"
+
+
+class EngineStalled(EngineError):
+    """A device call did not come back in time and its worker was replaced."""
+
+    default_code = "engine_stalled"
+
+
+class EngineStopping(EngineError):
+    """The process is shutting down and takes no more work."""
+
+    default_code = "engine_stopping"
+
+
+class DeliveryFailed(TurbocordError):
+    """The picture exists, but no way of handing it over worked."""
+
+    default_code = "delivery_failed"
+
+
+class StartupError(TurbocordError):
+    """The process cannot start.
+
+    `message` is one complete sentence for the operator; `exit_code` is documented in the README.
+    """
+
+    default_code = "startup"
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        self.message = message
+        self.exit_code = exit_code
+        super().__init__("startup", message=message)
+
+    def __str__(self) -> str:
+        return self.message

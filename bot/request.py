@@ -1,0 +1,175 @@
+"""The frozen values that travel down and up the house: a request, its pictures, its timings."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+"""An RGB picture on the host, shape (height, width, 3), sRGB."""
+
+MAX_SEED: Final = 2**53 - 1
+"""Discord's integer options travel as IEEE doubles, so seeds end where doubles stop counting."""
+
+MAX_COUNT: Final = 4
+MAX_STEPS: Final = 8
+MAX_GUIDANCE: Final = 10.0
+MAX_PROMPT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A named picture size in pixels; both sides are multiples of 64."""
+
+    name: str
+    width: int
+    height: int
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width / self.height
+
+
+SIZES: Final[Mapping[str, Size]] = {
+    size.name: size
+    for size in (
+        Size("square", 512, 512),
+        Size("portrait", 448, 576),
+        Size("landscape", 576, 448),
+        Size("tall", 384, 704),
+        Size("wide", 704, 384),
+    )
+}
+"""The buckets a member can choose: near 512² pixels, which few-step SDXL models are trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """A picture to start from, not fetched yet.
+
+    Either `url` (one of Discord's own hosts) or `data` is given. `filename` and `claimed_bytes`
+    are what Discord says of it; both are claims, checked when the bytes arrive.
+    """
+
+    url: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    filename: str = "picture"
+    claimed_bytes: int | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One picture for the engine to draw.
+
+    `width` and `height` are pixels, multiples of 64. `sources` are RGB pictures of exactly that
+    size: none is text-to-image, one is image-to-image, several are blended in latent space by
+    `weights` (same length, any positive scale) before the image-to-image pass. `strength` is the
+    share of the noise schedule that is run again over the source, 0 < strength <= 1. `seed` alone
+    fixes the noise: the same Draw gives the same pixels whatever else shares its batch.
+    """
+
+    prompt: str
+    seed: int
+    width: int = 512
+    height: int = 512
+    negative_prompt: str = ""
+    num_inference_steps: int = 2
+    guidance_scale: float = 0.0
+    strength: float = 1.0
+    sources: tuple[Image.Image, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What came of one Draw: its pixels, and milliseconds spent waiting and on the device."""
+
+    pixels: Pixels
+    queue_ms: float
+    pipeline_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """What a member asked for, checked and complete, free of anything Discord.
+
+    `guild_id` is None outside guilds. `size` is None where the source's own aspect decides.
+    """
+
+    prompt: str
+    user_id: int
+    seed: int
+    guild_id: int | None = None
+    negative_prompt: str = ""
+    count: int = 1
+    size: Size | None = None
+    num_inference_steps: int = 2
+    guidance_scale: float = 0.0
+    strength: float = 0.7
+    sources: tuple[PictureSource, ...] = ()
+    style: str | None = None
+    private: bool = False
+    max_bytes: int = 10 * 1024 * 1024
+    job_id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One seed per picture, counting up from the request's own."""
+        return tuple((self.seed + offset) % (MAX_SEED + 1) for offset in range(self.count))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One finished picture as it is uploaded."""
+
+    data: bytes = field(repr=False)
+    filename: str
+    width: int
+    height: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a request's time went, in milliseconds of wall time."""
+
+    intake_ms: float = 0.0
+    queue_ms: float = 0.0
+    pipeline_ms: float = 0.0
+    encode_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """The finished pictures and the request as it was really run (size and steps resolved)."""
+
+    request: ImageRequest
+    pictures: tuple[Picture, ...]
+    timings: Timings
+    model: str
+
+
+def random_seed() -> int:
+    """Return a seed that Discord can carry back to us as an integer option."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def effective_steps(num_inference_steps: int, strength: float) -> int:
+    """Return the step count at which image-to-image runs at least one step.
+
+    diffusers runs `int(num_inference_steps * strength)` steps of the schedule; where that is 0 it
+    crashes (diffusers issue 11092), so the count is raised to the least that gives one.
+    """
+    steps = num_inference_steps
+    while int(steps * strength) < 1:
+        steps += 1
+    return steps
