@@ -66,6 +66,22 @@ class PictureSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """A named look: `prompt` is a template around the member's words, `{prompt}` marks the spot."""
+
+    name: str
+    prompt: str = "{prompt}"
+    negative_prompt: str = ""
+    strength: float | None = None
+    num_inference_steps: int | None = None
+    lora: str | None = None
+
+    def apply(self, prompt: str) -> str:
+        """Return the prompt the model gets."""
+        return self.prompt.replace("{prompt}", prompt)
+
+
+@dataclass(frozen=True, slots=True)
 class Draw:
     """One picture for the engine to draw.
 
@@ -98,6 +114,39 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and from where; ids are Discord snowflakes.
+
+    `guild_id` is None outside guilds. `max_bytes` is the upload limit per file there.
+    """
+
+    user_id: int
+    guild_id: int | None = None
+    channel_id: int | None = None
+    role_ids: frozenset[int] = frozenset()
+    age_restricted: bool = False
+    manages_guild: bool = False
+    max_bytes: int = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a member said, before defaults, ceilings and rules; None is "you choose"."""
+
+    prompt: str
+    negative_prompt: str = ""
+    count: int | None = None
+    size: str | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int | None = None
+    strength: float | None = None
+    style: str | None = None
+    sources: tuple[PictureSource, ...] = ()
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
     """What a member asked for, checked and complete, free of anything Discord.
 
@@ -115,10 +164,21 @@ class ImageRequest:
     guidance_scale: float = 0.0
     strength: float = 0.7
     sources: tuple[PictureSource, ...] = ()
-    style: str | None = None
+    style: Style | None = None
     private: bool = False
     max_bytes: int = 10 * 1024 * 1024
     job_id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    @property
+    def model_prompt(self) -> str:
+        """What the model is given: the member's words inside the style."""
+        return self.style.apply(self.prompt) if self.style else self.prompt
+
+    @property
+    def model_negative_prompt(self) -> str:
+        """The member's negative prompt with the style's."""
+        parts = (self.negative_prompt, self.style.negative_prompt if self.style else "")
+        return ", ".join(part for part in parts if part)
 
     @property
     def seeds(self) -> tuple[int, ...]:

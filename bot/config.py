@@ -1,0 +1,210 @@
+"""Settings: everything an operator can choose, from the environment or a `.env` file.
+
+Each field is `TURBOCORD_<NAME>` in the environment, except the bot's token, which is
+`DISCORD_TOKEN`. The README's configuration table is generated from the descriptions below.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot import exit_codes
+from bot.errors import StartupError
+from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_STEPS, SIZES
+
+DISCORD_API = "https://discord.com"
+
+
+class Settings(BaseSettings):
+    """The operator's choices; immutable once the process has started."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TURBOCORD_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,
+    )
+
+    # Discord
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("DISCORD_TOKEN", "token"),
+        description="The bot's token from the developer portal.",
+    )
+    api_base: str = Field(
+        default=DISCORD_API,
+        description="Origin of the Discord API; another value points the bot at a compatible one.",
+    )
+    gateway: str | None = Field(
+        default=None,
+        description="Gateway WebSocket URL; asked of the API when empty.",
+    )
+    message_content: bool = Field(
+        default=False,
+        description="Ask for the privileged message content intent, so that replies with a "
+        "mention can remix other members' pictures.",
+    )
+    shards: str | None = Field(
+        default=None,
+        pattern=r"^\d+(,\d+)*/\d+$",
+        description="Shards this process runs and how many there are in all, as `0,1/4`; "
+        "empty lets Discord recommend and this process run all.",
+    )
+
+    # Model and engine
+    model: str = Field(
+        default="starter",
+        description="`starter`, a name from the catalogue, a folder in the sdxl-turbo layout, "
+        "or one `.safetensors` file.",
+    )
+    device: str = Field(default="auto", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:0,1`.")
+    vae: Literal["auto", "fp32", "tiny"] = Field(
+        default="auto",
+        description="Picture decoder: half precision where safe, always fp32, or TAESD-XL.",
+    )
+    max_batch: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Most pictures in one model call; 0 measures the device at start.",
+    )
+    compile: bool = Field(
+        default=True, description="Compile the model and capture CUDA graphs (CUDA only)."
+    )
+    cache_dir: Path = Field(
+        default=Path("data/cache"), description="Compiled kernels, calibration, built models."
+    )
+
+    # Defaults and ceilings
+    default_steps: int = Field(default=2, ge=1, le=MAX_STEPS, description="Steps when none given.")
+    default_strength: float = Field(
+        default=0.7, gt=0.0, le=1.0, description="Remix strength when none is given."
+    )
+    default_guidance: float = Field(
+        default=0.0, ge=0.0, le=MAX_GUIDANCE, description="Guidance scale when none is given."
+    )
+    default_size: str = Field(
+        default="square", description=f"Size when none is given: {', '.join(SIZES)}."
+    )
+    max_count: int = Field(default=MAX_COUNT, ge=1, le=MAX_COUNT, description="Pictures a request.")
+    max_steps: int = Field(
+        default=4, ge=1, le=MAX_STEPS, description="Most steps a member may ask."
+    )
+
+    # Fair use
+    guild_images: int = Field(default=120, ge=1, description="Pictures per guild and window.")
+    guild_window: int = Field(default=60, ge=1, description="The guild window in seconds.")
+    member_images: int = Field(default=20, ge=1, description="Pictures per member and window.")
+    member_window: int = Field(default=60, ge=1, description="The member window in seconds.")
+    limits_url: str = Field(
+        default="async+memory://",
+        description="Where the windows live; `async+redis://host:6379/0` shares them.",
+    )
+    queue_total: int = Field(default=512, ge=1, description="Pictures waiting in all.")
+    queue_guild: int = Field(default=64, ge=1, description="Pictures waiting per guild.")
+    queue_member: int = Field(default=12, ge=1, description="Pictures waiting per member.")
+
+    # Pictures
+    download_bytes: int = Field(
+        default=25 * 1024 * 1024, ge=1024, description="Largest picture that is downloaded."
+    )
+    download_seconds: float = Field(
+        default=15.0, gt=0, description="Longest a picture's download may take."
+    )
+    input_pixels: int = Field(
+        default=64_000_000, ge=4096, description="Most pixels a given picture may have."
+    )
+
+    # Store
+    database_url: str = Field(
+        default="sqlite+aiosqlite:///data/turbocord.db",
+        description="Jobs and settings; `postgresql+asyncpg://…` shares them between processes.",
+    )
+    retention_days: int = Field(
+        default=30, ge=1, description="Days after which finished jobs are forgotten."
+    )
+
+    # Operations
+    http_host: str = Field(default="127.0.0.1", description="Address of health and metrics.")
+    http_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of health and metrics; 0 turns them off."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="How much is logged."
+    )
+    log_format: Literal["human", "json"] = Field(
+        default="human", description="Log lines for people or for machines."
+    )
+    drain_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="How long a stopping process finishes running work; keep it below the "
+        "container's grace period.",
+    )
+    owners: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(), description="User ids, separated by commas, who may see operator details."
+    )
+
+    @field_validator("default_size")
+    @classmethod
+    def _size_is_named(cls, value: str) -> str:
+        if value not in SIZES:
+            raise ValueError(f"must be one of {', '.join(SIZES)}")
+        return value
+
+    @field_validator("api_base")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("must start with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("owners", mode="before")
+    @classmethod
+    def _split_ids(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(int(part) for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def is_discord(self) -> bool:
+        """Whether the real Discord is spoken to."""
+        return self.api_base == DISCORD_API
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; `overrides` win.
+
+    Raises StartupError with the name of every wrong setting, so that a typo is refused at start.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{_variable(str(problem['loc'][0]))} {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        )
+        raise StartupError(f"Wrong setting: {wrong}", exit_code=exit_codes.CONFIG) from None
+
+
+def _variable(location: str) -> str:
+    """Return the environment variable's name for a field or alias."""
+    return location if location.isupper() else f"TURBOCORD_{location.upper()}"
+
+
+def settings_table() -> str:
+    """Return the README's configuration table in Markdown, one row per setting."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = "DISCORD_TOKEN" if name == "token" else _variable(name)
+        default = "" if name == "token" or field.default is None else str(field.default)
+        shown = f"`{default}`" if default and default != "()" else ""
+        rows.append(f"| `{variable}` | {shown} | {field.description} |")
+    return "\n".join(rows)

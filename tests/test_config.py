@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot import exit_codes
+from bot.config import Settings, load_settings, settings_table
+from bot.errors import StartupError
+
+
+@pytest.fixture(autouse=True)
+def _no_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_environment_names_are_prefixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURBOCORD_MODEL", "sdxl-turbo")
+    monkeypatch.setenv("DISCORD_TOKEN", "abc")
+    monkeypatch.setenv("TURBOCORD_OWNERS", "1, 2")
+    settings = load_settings()
+    assert settings.model == "sdxl-turbo"
+    assert settings.token.get_secret_value() == "abc"
+    assert settings.owners == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TURBOCORD_MAX_STEPS", "99"),
+        ("TURBOCORD_DEFAULT_SIZE", "round"),
+        ("TURBOCORD_SHARDS", "0-4"),
+        ("TURBOCORD_API_BASE", "discord.com"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(StartupError, match=name) as caught:
+        load_settings()
+    assert caught.value.exit_code == exit_codes.CONFIG
+
+
+def test_the_token_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "very-secret")
+    assert "very-secret" not in repr(load_settings())
+
+
+def test_the_table_describes_every_setting() -> None:
+    table = settings_table()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        variable = "DISCORD_TOKEN" if name == "token" else f"TURBOCORD_{name.upper()}"
+        assert f"`{variable}`" in table
