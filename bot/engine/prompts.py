@@ -1,0 +1,112 @@
+"""Prompts to embeddings: one batched pass of both text encoders, remembered for the next time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """What the UNet is told of one prompt: `embeds` (tokens, width) and `pooled` (width_2,)."""
+
+    embeds: torch.Tensor
+    pooled: torch.Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """The device memory it holds."""
+        return self.embeds.nbytes + self.pooled.nbytes
+
+
+class PromptCache:
+    """Conditions by prompt, the least recently used dropped beyond `max_bytes`.
+
+    Engines that share one set of weights share one cache, so it is thread-safe.
+    """
+
+    def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self.max_bytes = max_bytes
+        self.nbytes = 0
+        self._kept: OrderedDict[str, Condition] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, prompt: str) -> Condition | None:
+        """Return what is remembered of `prompt`."""
+        with self._lock:
+            condition = self._kept.get(prompt)
+            if condition is not None:
+                self._kept.move_to_end(prompt)
+            return condition
+
+    def put(self, prompt: str, condition: Condition) -> None:
+        """Remember `condition`, unless it alone is over the bound."""
+        if condition.nbytes > self.max_bytes:
+            return
+        with self._lock:
+            if prompt in self._kept:
+                return
+            self._kept[prompt] = condition
+            self.nbytes += condition.nbytes
+            while self.nbytes > self.max_bytes:
+                _, dropped = self._kept.popitem(last=False)
+                self.nbytes -= dropped.nbytes
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self.nbytes = 0
+
+
+class PromptEncoder:
+    """SDXL's pair of text encoders, as the stock pipeline uses them.
+
+    The penultimate hidden states of both are joined along their width; the second one's projection
+    is the pooled condition.
+    """
+
+    def __init__(self, stock: Any, cache: PromptCache) -> None:
+        self._tokenizers = (stock.tokenizer, stock.tokenizer_2)
+        self._encoders = (stock.text_encoder, stock.text_encoder_2)
+        self._cache = cache
+
+    def encode(self, prompts: Sequence[str]) -> list[Condition]:
+        """Return one Condition per prompt, in order; each unknown prompt is encoded once."""
+        found: dict[str, Condition] = {}
+        for prompt in dict.fromkeys(prompts):
+            if (known := self._cache.get(prompt)) is not None:
+                found[prompt] = known
+        unknown = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
+        if unknown:
+            found.update(zip(unknown, self._encode(unknown), strict=True))
+            for prompt in unknown:
+                self._cache.put(prompt, found[prompt])
+        return [found[prompt] for prompt in prompts]
+
+    def _encode(self, prompts: list[str]) -> list[Condition]:
+        hidden = []
+        pooled = None
+        for tokenizer, encoder in zip(self._tokenizers, self._encoders, strict=True):
+            tokens = tokenizer(
+                prompts,
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids
+            output = encoder(tokens.to(encoder.device), output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled = output[0]
+        assert pooled is not None
+        embeds = torch.cat(hidden, dim=-1)
+        # Rows are copied out: a view would keep the whole batch in memory for one prompt's sake.
+        return [Condition(embeds[i].clone(), pooled[i].clone()) for i in range(len(prompts))]

@@ -1,0 +1,72 @@
+"""What the scheduler asks of a pipeline; nothing here or above it needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+from bot.request import Draw, Pixels
+
+
+@runtime_checkable
+class Sample(Protocol):
+    """One picture on its way through the noise schedule."""
+
+    @property
+    def draw(self) -> Draw:
+        """What is being drawn."""
+
+    @property
+    def steps_left(self) -> int:
+        """UNet calls still to make; 0 when it can be decoded."""
+
+
+class Decoded(Protocol):
+    """Pictures whose decoding has been issued and may still be running on the device."""
+
+    def collect(self) -> list[Pixels | None]:
+        """Wait for the device and return one picture per sample; None where it is unusable."""
+
+
+S = TypeVar("S", bound=Sample)
+
+
+class Pipeline(Protocol[S]):
+    """One device's model. Every method is called from the one thread that owns the device."""
+
+    @property
+    def model_name(self) -> str:
+        """The model's name, for people."""
+
+    @property
+    def device_name(self) -> str:
+        """The device's name, for people."""
+
+    def start(self, draws: Sequence[Draw]) -> list[S]:
+        """Encode prompts and source pictures; return one sample per draw, in order."""
+
+    def step(self, samples: Sequence[S]) -> None:
+        """Advance every sample by one step of its own schedule; all are of one size.
+
+        Samples are left as they were when it raises.
+        """
+
+    def decode(self, samples: Sequence[S]) -> Decoded:
+        """Issue the decoding of finished samples of one size."""
+
+    def redo(self, draw: Draw) -> Pixels:
+        """Draw one picture again in full precision. Raises BadOutput when it is unusable again."""
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Tell whether `error` means that the device had no memory left."""
+
+    def free_memory(self) -> None:
+        """Give cached device memory back after an out-of-memory error."""
+
+    def peak_memory(self) -> int:
+        """Return the most bytes in use so far, of the device or else of the process."""
+
+
+def unet_rows(draw: Draw) -> int:
+    """Return how many rows of a UNet call a draw takes: guidance adds an unconditional one."""
+    return 2 if draw.guidance_scale > 1 else 1

@@ -1,0 +1,90 @@
+"""Pixels to latents and back, batched, with the conversions done on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+DECODE_CHUNK = 4
+"""Pictures decoded in one call: more gains nothing and costs memory."""
+
+
+class LatentCodec:
+    """One autoencoder and the scaling its configuration asks for."""
+
+    def __init__(self, vae: Any) -> None:
+        config = vae.config
+        self.vae = vae
+        self.scaling_factor = float(config.scaling_factor)
+        self._mean = self._per_channel(getattr(config, "latents_mean", None))
+        self._std = self._per_channel(getattr(config, "latents_std", None))
+
+    def moments(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Return mean and standard deviation of each picture's latents, (n, 2, c, h, w) in fp32."""
+        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+        pixels = pixels.to(self.vae.device).permute(0, 3, 1, 2).to(torch.float32)
+        pixels = (pixels / 255.0) * 2.0 - 1.0
+        posterior = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist
+        return torch.stack((posterior.mean.float(), posterior.std.float()), dim=1)
+
+    def normalise(self, latents: torch.Tensor) -> torch.Tensor:
+        """Scale what the encoder gives to what the UNet works on."""
+        if self._mean is not None and self._std is not None:
+            return (latents - self._mean) * self.scaling_factor / self._std
+        return latents * self.scaling_factor
+
+    def decode(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return RGB pixels (n, height, width, 3) in uint8, and which of them are usable (n,).
+
+        `latents` is (n, c, h, w) as the UNet leaves it. A picture is unusable when it has a value
+        that is not finite, or is black all over. Both results stay on the device.
+        """
+        if self._mean is not None and self._std is not None:
+            latents = latents * self._std / self.scaling_factor + self._mean
+        else:
+            latents = latents / self.scaling_factor
+        pixels, usable = [], []
+        for chunk in torch.split(latents.to(self.vae.dtype), DECODE_CHUNK):
+            raw = self.vae.decode(chunk, return_dict=False)[0].float()
+            finite = torch.isfinite(raw).flatten(1).all(dim=1)
+            # The stock order of operations, so that rounding agrees to the last value.
+            rgb = raw.mul_(0.5).add_(0.5).clamp_(0.0, 1.0).mul_(255.0).round_()
+            lit = (rgb > 0).flatten(1).any(dim=1)
+            pixels.append(rgb.to(torch.uint8).permute(0, 2, 3, 1).contiguous())
+            usable.append(finite & lit)
+        return torch.cat(pixels), torch.cat(usable)
+
+    def _per_channel(self, values: Sequence[float] | None) -> torch.Tensor | None:
+        if values is None:
+            return None
+        return torch.tensor(values, device=self.vae.device).view(1, -1, 1, 1)
+
+
+def blend(latents: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
+    """Blend latents of one shape by spherical interpolation, folding them in one at a time."""
+    blended, total = latents[0], weights[0]
+    for other, weight in zip(latents[1:], weights[1:], strict=True):
+        total += weight
+        blended = slerp(blended, other, weight / total)
+    return blended
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
+    """Return the point `share` of the way from `a` to `b` along the arc between them.
+
+    Unlike a straight mix it keeps the length, which for latents is contrast. Shoemake, "Animating
+    Rotation with Quaternion Curves", 1985.
+    """
+    cosine = torch.dot(a.flatten(), b.flatten()) / (a.norm() * b.norm()).clamp_min(1e-12)
+    angle = torch.arccos(cosine.clamp(-1.0, 1.0))
+    sine = torch.sin(angle)
+    # Parallel vectors span no arc: the straight mix is its limit.
+    straight = sine < 1e-4
+    safe = torch.where(straight, torch.ones_like(sine), sine)
+    of_a = torch.where(straight, 1.0 - share, torch.sin((1.0 - share) * angle) / safe)
+    of_b = torch.where(straight, torch.full_like(sine, share), torch.sin(share * angle) / safe)
+    return of_a * a + of_b * b

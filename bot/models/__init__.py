@@ -1,0 +1,1 @@
+"""The models: where they come from and how they are loaded."""
