@@ -1,0 +1,347 @@
+"""The thread that owns one device: takes jobs, steps the running batch, hands pictures out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from bot.engine.backlog import Backlog, Job
+from bot.engine.batch import Entry, RunningBatch
+from bot.engine.protocol import Decoded, Pipeline, Sample
+from bot.errors import EngineError, OutOfMemory, TurbocordError
+from bot.request import Drawn, Pixels
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Sample)
+R = TypeVar("R")
+
+IDLE_SECONDS = 5.0
+"""How long an idle thread sleeps before it looks around."""
+
+DECODE_AT_ONCE = 4
+
+
+class Supervisor(Protocol):
+    """Who is told how a worker fares. Called from the worker's thread."""
+
+    def worker_ready(self, worker: DeviceWorker[Any]) -> None:
+        """The model is loaded and the batch budget known."""
+
+    def worker_failed(self, worker: DeviceWorker[Any], error: BaseException) -> None:
+        """The worker could not start, or its thread ended for good."""
+
+
+class Retired(BaseException):
+    """The worker was replaced while it was inside a device call."""
+
+
+@dataclass(slots=True)
+class Costs:
+    """Running averages of what each kind of call takes, in seconds."""
+
+    step: float = 0.0
+    start_each: float = 0.0
+    decode_each: float = 0.0
+    picture: float = 0.0
+    """Device time per finished picture."""
+
+
+class DeviceWorker(Generic[S]):
+    """Draws jobs from a backlog on one device, in a thread of its own.
+
+    `budget` is the most UNet rows of one call, or a function that measures it on the loaded
+    pipeline.
+    """
+
+    def __init__(
+        self,
+        make_pipeline: Callable[[], Pipeline[S]],
+        *,
+        name: str,
+        backlog: Backlog,
+        supervisor: Supervisor,
+        budget: int | Callable[[Pipeline[S]], int] = 8,
+        inherited: Sequence[Job] = (),
+    ) -> None:
+        self.name = name
+        self.make_pipeline = make_pipeline
+        self.budget = budget
+        self.costs = Costs()
+        self.batch_sizes: Counter[int] = Counter()
+        self.batch: RunningBatch[S] = RunningBatch(max_rows=1)
+        self.pipeline: Pipeline[S] | None = None
+        self.call_started: float | None = None
+        self.call_jobs: list[Job] = []
+        self.held: list[Job] = []
+        self._inherited = list(inherited)
+        self._backlog = backlog
+        self._supervisor = supervisor
+        self._finished: list[Entry[S]] = []
+        self._decoding: deque[tuple[Decoded, list[Entry[S]]]] = deque()
+        self._decode_next = True
+        self._busy = 0.0
+        self._retired = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs that are with this worker, those it has not begun included."""
+        return [*self.held, *self._inherited]
+
+    def retire(self) -> None:
+        """Make the thread end as soon as it comes back to itself; it delivers nothing more."""
+        self._retired.set()
+        self._backlog.wake()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the thread's end; False when it still runs."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def retired(self) -> bool:
+        """Whether the worker was told to end."""
+        return self._retired.is_set()
+
+    def _run(self) -> None:
+        try:
+            self.pipeline = self.make_pipeline()
+            budget = self.budget(self.pipeline) if callable(self.budget) else self.budget
+            self.batch.max_rows = max(1, budget)
+            self._supervisor.worker_ready(self)
+            while not self.retired:
+                self._turn(self.pipeline)
+        except Retired:
+            log.warning("%s came back after it had been replaced", self.name)
+        except BaseException as error:
+            log.exception("%s ended", self.name)
+            self._supervisor.worker_failed(self, error)
+
+    def _turn(self, pipeline: Pipeline[S]) -> None:
+        """Do what fits between two UNet calls, then one UNet call, then hand pictures out.
+
+        What fits is one chunk of decoding or of starting, in turn, as long as one step: a running
+        batch never waits longer than that for those who come or go.
+        """
+        self._drop_abandoned()
+        idle = not (self.batch or self._finished or self._decoding)
+        decode = bool(self._finished) and (self._decode_next or not self.batch)
+        if decode or not self._admit(pipeline, timeout=IDLE_SECONDS if idle else 0.0):
+            self._issue_decode(pipeline)
+        self._decode_next = not decode
+        if call := self.batch.next_call():
+            self._step(pipeline, call)
+        if self._decoding:
+            self._collect(pipeline)
+
+    def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
+        """Start the next jobs of the backlog that fit; False when there are none."""
+        limit = self._chunk(self.costs.start_each, self.batch.max_rows)
+        joining = [job.draw for job in self._inherited[:limit]]
+        jobs, self._inherited = self._inherited[:limit], self._inherited[limit:]
+
+        def fits(job: Job) -> bool:
+            if not self.batch.fits(job.draw, joining):
+                return False
+            joining.append(job.draw)
+            return True
+
+        if not jobs:
+            jobs = self._backlog.take(limit, fits, timeout=timeout)
+        jobs = [job for job in jobs if not job.abandoned]
+        if not jobs:
+            return False
+        self.held.extend(jobs)
+        started = time.perf_counter()
+
+        def call(some: list[Job]) -> list[Entry[S]]:
+            samples = pipeline.start([job.draw for job in some])
+            return [Entry(job, sample) for job, sample in zip(some, samples, strict=True)]
+
+        for entries in self._attempt(pipeline, jobs, call, lambda job: job):
+            for entry in entries:
+                (self.batch.add if entry.sample.steps_left else self._finished.append)(entry)
+        each = (time.perf_counter() - started) / len(jobs)
+        self.costs.start_each = _average(self.costs.start_each, each)
+        return True
+
+    def _step(self, pipeline: Pipeline[S], entries: list[Entry[S]]) -> None:
+        started = time.perf_counter()
+        self.batch_sizes[len(entries)] += 1
+
+        def call(some: list[Entry[S]]) -> None:
+            pipeline.step([entry.sample for entry in some])
+
+        self._attempt(pipeline, entries, call, lambda entry: entry.job)
+        for entry in entries:
+            if entry.sample.steps_left == 0 and entry.job in self.held:
+                self.batch.discard(entry)
+                self._finished.append(entry)
+        self.costs.step = _average(self.costs.step, time.perf_counter() - started)
+
+    def _issue_decode(self, pipeline: Pipeline[S]) -> None:
+        if not self._finished:
+            return
+        size = self._finished[0].size
+        limit = self._chunk(self.costs.decode_each, DECODE_AT_ONCE)
+        entries = [entry for entry in self._finished if entry.size == size][:limit]
+        self._finished = [entry for entry in self._finished if entry not in entries]
+        started = time.perf_counter()
+
+        def call(some: list[Entry[S]]) -> tuple[Decoded, list[Entry[S]]]:
+            return pipeline.decode([entry.sample for entry in some]), some
+
+        self._decoding.extend(self._attempt(pipeline, entries, call, lambda entry: entry.job))
+        each = (time.perf_counter() - started) / len(entries)
+        self.costs.decode_each = _average(self.costs.decode_each, each)
+
+    def _collect(self, pipeline: Pipeline[S]) -> None:
+        """Hand out the oldest decoded pictures; draw those that came out unusable once more."""
+        decoded, entries = self._decoding.popleft()
+
+        def call(some: list[Entry[S]]) -> list[Pixels | None]:
+            return decoded.collect()
+
+        for pictures in self._attempt(
+            pipeline, entries, call, lambda entry: entry.job, divisible=False
+        ):
+            for entry, pixels in zip(entries, pictures, strict=True):
+                if pixels is None:
+                    self._redo(pipeline, entry)
+                else:
+                    self._deliver(entry.job, pixels)
+        self.costs.picture = _average(self.costs.picture, self._busy / len(entries))
+        self._busy = 0.0
+
+    def _redo(self, pipeline: Pipeline[S], entry: Entry[S]) -> None:
+        log.warning(
+            "A picture came out with NaN or all black (seed %d); drawing it in full precision",
+            entry.job.draw.seed,
+        )
+
+        def call(some: list[Entry[S]]) -> Pixels:
+            return pipeline.redo(some[0].job.draw)
+
+        for pixels in self._attempt(pipeline, [entry], call, lambda each: each.job):
+            self._deliver(entry.job, pixels)
+
+    def _deliver(self, job: Job, pixels: Pixels) -> None:
+        if not self._release(job):
+            return
+        now = time.perf_counter()
+        job.owner.drawn(
+            job,
+            Drawn(
+                pixels=pixels,
+                queue_ms=(job.taken - job.submitted) * 1000,
+                pipeline_ms=(now - job.taken) * 1000,
+            ),
+        )
+
+    def _attempt(
+        self,
+        pipeline: Pipeline[S],
+        things: list[Any],
+        call: Callable[[list[Any]], R],
+        job_of: Callable[[Any], Job],
+        *,
+        divisible: bool = True,
+    ) -> list[R]:
+        """Make a device call; where it fails, find by halves whose fault it is.
+
+        Returns the results of the calls that succeeded. Whoever fails alone is told why and leaves.
+        Running out of memory halves the batch budget first.
+        """
+        try:
+            with self._device_call([job_of(thing) for thing in things]):
+                return [call(things)]
+        except Exception as error:
+            if pipeline.is_out_of_memory(error):
+                error = self._shrink(pipeline, error, len(things))
+            if len(things) == 1 or not divisible:
+                for thing in things:
+                    self._fail(job_of(thing), error)
+                return []
+            log.warning("A call with %d pictures failed (%r); halving it", len(things), error)
+        # Outside the handler: the traceback would keep the failed call's tensors alive.
+        middle = len(things) // 2
+        return [
+            *self._attempt(pipeline, things[:middle], call, job_of),
+            *self._attempt(pipeline, things[middle:], call, job_of),
+        ]
+
+    def _shrink(self, pipeline: Pipeline[S], error: Exception, used: int) -> Exception:
+        self.batch.max_rows = max(1, min(self.batch.max_rows, used) // 2)
+        pipeline.free_memory()
+        log.warning(
+            "%s ran out of memory with %d pictures; at most %d UNet rows at once from now on",
+            self.name,
+            used,
+            self.batch.max_rows,
+        )
+        return OutOfMemory(device=pipeline.device_name).with_traceback(None)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        self._discard(job)
+        if not self._release(job):
+            return
+        if not isinstance(error, TurbocordError):
+            log.error("Drawing failed for one picture: %r", error, exc_info=error)
+            wrapped = EngineError(reason=type(error).__name__)
+            wrapped.__cause__ = error
+            error = wrapped
+        job.owner.failed(job, error)
+
+    def _drop_abandoned(self) -> None:
+        for job in [job for job in self.held if job.abandoned]:
+            self._discard(job)
+            self._release(job)
+
+    def _discard(self, job: Job) -> None:
+        for entry in self.batch.entries:
+            if entry.job is job:
+                self.batch.discard(entry)
+        self._finished = [entry for entry in self._finished if entry.job is not job]
+
+    def _release(self, job: Job) -> bool:
+        """Stop holding a job; False when it was not held any more."""
+        if job not in self.held:
+            return False
+        self.held.remove(job)
+        return True
+
+    def _chunk(self, each: float, most: int) -> int:
+        """Return how many pictures a call between two steps may take."""
+        if not self.batch:
+            return most
+        if each <= 0 or self.costs.step <= 0:
+            return 1
+        return min(most, max(1, int(self.costs.step / each)))
+
+    @contextmanager
+    def _device_call(self, jobs: list[Job]) -> Iterator[None]:
+        """Let the watchdog see the call; leave the thread when it was replaced meanwhile."""
+        self.call_jobs = jobs
+        self.call_started = started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.call_started = None
+            self._busy += time.perf_counter() - started
+            if self.retired:
+                raise Retired
+
+
+def _average(old: float, new: float, share: float = 0.3) -> float:
+    return new if old == 0 else old + share * (new - old)

@@ -1,0 +1,316 @@
+"""The scheduler from submit to picture, mostly over a null pipeline whose calls can be held."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bot.engine.null import NullDecoded, NullPipeline, NullSample
+from bot.engine.pipeline import TurboPipeline
+from bot.engine.scheduler import BatchScheduler
+from bot.errors import (
+    Abandoned,
+    BadOutput,
+    BadParameter,
+    EngineError,
+    EngineStalled,
+    EngineStopping,
+    OutOfMemory,
+    QueueFull,
+)
+from bot.request import Draw, Pixels
+from tests.engine.conftest import run_alone
+
+POISON = "poison"
+
+
+@dataclass
+class FakePipeline(NullPipeline):
+    """A null pipeline that can be held, broken, or given too little memory."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    calls: list[list[int]] = field(default_factory=list)
+    most_rows: int = 1000
+    bad_seeds: set[int] = field(default_factory=set)
+    hopeless: bool = False
+    step_seconds: float = 0.0
+    row_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def start(self, draws: Sequence[Draw]) -> list[NullSample]:
+        if any(draw.prompt == "refused" for draw in draws):
+            raise BadParameter(name="prompt")
+        return super().start(draws)
+
+    def step(self, samples: Sequence[NullSample]) -> None:
+        self.calls.append([sample.draw.seed for sample in samples])
+        assert self.gate.wait(10)
+        if len(samples) > self.most_rows:
+            raise MemoryError
+        if any(sample.draw.prompt == POISON for sample in samples):
+            raise ValueError("poisoned")
+        super().step(samples)
+
+    def decode(self, samples: Sequence[NullSample]) -> NullDecoded:
+        pictures = super().decode(samples).pictures
+        return NullDecoded(
+            [
+                None if sample.draw.seed in self.bad_seeds else picture
+                for sample, picture in zip(samples, pictures, strict=True)
+            ]
+        )
+
+    def redo(self, draw: Draw) -> Pixels:
+        if self.hopeless:
+            raise BadOutput(seed=draw.seed)
+        return super().redo(draw)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, MemoryError)
+
+
+@asynccontextmanager
+async def running(*pipelines: Any, **options: Any) -> AsyncIterator[BatchScheduler]:
+    def maker(pipeline: Any) -> Callable[[], Any]:
+        return lambda: pipeline
+
+    scheduler = BatchScheduler([maker(pipeline) for pipeline in pipelines], **options)
+    await scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        for pipeline in pipelines:
+            if isinstance(pipeline, FakePipeline):
+                pipeline.gate.set()
+        await scheduler.stop(0)
+
+
+def draw(seed: int = 0, prompt: str = "x", **options: Any) -> Draw:
+    return Draw(prompt=prompt, seed=seed, **{"width": 64, "height": 64, **options})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it asks for changes in other threads
+            await asyncio.sleep(0.001)
+
+
+async def test_pictures_come_in_the_order_asked_for() -> None:
+    async with running(FakePipeline()) as scheduler:
+        draws = [draw(seed, num_inference_steps=4 - seed) for seed in range(4)]
+        ticket = scheduler.submit(draws, guild_id=1, user_id=2)
+        drawn = await ticket.result()
+    for one, wanted in zip(drawn, draws, strict=True):
+        assert np.array_equal(one.pixels, NullPipeline().redo(wanted))
+        assert one.queue_ms >= 0
+        assert one.pipeline_ms > 0
+
+
+async def test_requests_join_a_running_batch() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline) as scheduler:
+        pipeline.gate.clear()
+        first = scheduler.submit([draw(1, num_inference_steps=4)], guild_id=1, user_id=1)
+        await until(lambda: bool(pipeline.calls))
+        second = scheduler.submit([draw(2, num_inference_steps=1)], guild_id=2, user_id=2)
+        pipeline.gate.set()
+        await asyncio.gather(first.result(), second.result())
+    assert pipeline.calls == [[1], [1, 2], [1], [1]]
+
+
+async def test_sizes_do_not_share_a_call_and_none_starves() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline) as scheduler:
+        draws = [draw(1), draw(2, width=128), draw(3), draw(4, width=128)]
+        await scheduler.submit(draws, guild_id=1, user_id=1).result()
+    assert all(len({seed % 2 for seed in call}) == 1 for call in pipeline.calls)
+    assert sorted(seed for call in pipeline.calls for seed in call) == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+async def test_the_batch_budget_counts_unet_rows() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=4) as scheduler:
+        plain = [draw(seed) for seed in range(6)]
+        guided = [draw(seed, guidance_scale=2.0) for seed in range(10, 16)]
+        await asyncio.gather(
+            scheduler.submit(plain, guild_id=1, user_id=1).result(),
+            scheduler.submit(guided, guild_id=2, user_id=2).result(),
+        )
+    assert max(sum(1 + (seed >= 10) for seed in call) for call in pipeline.calls) == 4
+
+
+async def test_a_bad_request_fails_alone() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=8) as scheduler:
+        pipeline.gate.clear()
+        held = scheduler.submit([draw(0)], guild_id=0, user_id=0)
+        await until(lambda: bool(pipeline.calls))
+        good = [scheduler.submit([draw(n)], guild_id=n, user_id=n) for n in range(1, 4)]
+        bad = scheduler.submit([draw(9, POISON), draw(10)], guild_id=9, user_id=9)
+        refused = scheduler.submit([draw(11, "refused")], guild_id=11, user_id=11)
+        pipeline.gate.set()
+        await asyncio.gather(held.result(), *(ticket.result() for ticket in good))
+        with pytest.raises(EngineError) as caught:
+            await bad.result()
+        assert isinstance(caught.value.__cause__, ValueError)
+        with pytest.raises(BadParameter):
+            await refused.result()
+        assert scheduler.stats().failed == 3
+        await until(lambda: scheduler.stats().running == 0)
+
+
+async def test_running_out_of_memory_halves_the_batch_and_loses_nothing() -> None:
+    pipeline = FakePipeline(most_rows=2)
+    async with running(pipeline, budget=8) as scheduler:
+        draws = [draw(seed) for seed in range(8)]
+        assert len(await scheduler.submit(draws, guild_id=1, user_id=1).result()) == 8
+        assert scheduler.stats().max_rows[0] <= 2
+        pipeline.calls.clear()
+        await scheduler.submit(draws, guild_id=1, user_id=1).result()
+        assert max(map(len, pipeline.calls)) <= 2
+        pipeline.most_rows = 0
+        with pytest.raises(OutOfMemory):
+            await scheduler.submit([draw(1)], guild_id=1, user_id=1).result()
+        pipeline.most_rows = 1
+        await scheduler.submit([draw(1)], guild_id=1, user_id=1).result()
+
+
+async def test_unusable_pictures_are_drawn_once_more() -> None:
+    pipeline = FakePipeline(bad_seeds={2})
+    async with running(pipeline) as scheduler:
+        drawn = await scheduler.submit([draw(1), draw(2)], guild_id=1, user_id=1).result()
+        assert np.array_equal(drawn[1].pixels, NullPipeline().redo(draw(2)))
+        pipeline.hopeless = True
+        with pytest.raises(BadOutput):
+            await scheduler.submit([draw(2)], guild_id=1, user_id=1).result()
+
+
+async def test_cancelled_requests_leave_queue_and_batch() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=1) as scheduler:
+        pipeline.gate.clear()
+        first = scheduler.submit([draw(1, num_inference_steps=8)], guild_id=1, user_id=1)
+        await until(lambda: bool(pipeline.calls))
+        second = scheduler.submit([draw(2)], guild_id=1, user_id=1)
+        waiting = asyncio.create_task(second.result())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        third = scheduler.submit([draw(3)], guild_id=1, user_id=1)
+        await asyncio.sleep(0)
+        assert scheduler.stats().waiting == 1
+        first.cancel()
+        pipeline.gate.set()
+        await third.result()
+        with pytest.raises(Abandoned):
+            await first.result()
+        assert scheduler.stats().abandoned == 2
+    assert pipeline.calls == [[1], [3], [3]]
+
+
+async def test_refuses_early_and_tells_the_place_in_the_queue() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=1, max_per_member=4, max_pictures=6) as scheduler:
+        pipeline.gate.clear()
+        first = scheduler.submit([draw(1)], guild_id=1, user_id=1)
+        await until(lambda: bool(pipeline.calls))
+        second = scheduler.submit([draw(2)] * 4, guild_id=1, user_id=1)
+        with pytest.raises(QueueFull, match="queue_full_member"):
+            scheduler.submit([draw(3)], guild_id=1, user_id=1)
+        third = scheduler.submit([draw(3)], guild_id=None, user_id=7)
+        with pytest.raises(QueueFull, match="queue_full_server") as caught:
+            scheduler.submit([draw(4)] * 2, guild_id=3, user_id=3)
+        assert caught.value.retry_after >= 1
+        assert first.position == 0
+        assert third.position <= 1
+        assert second.estimate_seconds > third.estimate_seconds > 0
+        pipeline.gate.set()
+        await asyncio.gather(*(ticket.result() for ticket in (first, second, third)))
+        assert second.estimate_seconds == 0
+        assert scheduler.stats().drawn == 6
+
+
+async def test_a_wedged_call_is_given_up_and_the_rest_goes_on() -> None:
+    wedged, fresh = FakePipeline(), FakePipeline()
+    made = iter([wedged, fresh])
+    scheduler = BatchScheduler([lambda: next(made)], budget=1, stall_seconds=0.2)
+    await scheduler.start()
+    wedged.gate.clear()
+    first = scheduler.submit([draw(1)], guild_id=1, user_id=1)
+    second = scheduler.submit([draw(2)], guild_id=1, user_id=1)
+    with pytest.raises(EngineStalled):
+        await first.result()
+    await second.result()
+    assert fresh.calls == [[2], [2]]
+    assert scheduler.stats().stalls == 1
+    wedged.gate.set()
+    await scheduler.stop(1)
+
+
+async def test_stopping_drains_then_refuses() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline) as scheduler:
+        pipeline.gate.clear()
+        taken = scheduler.submit([draw(1)], guild_id=1, user_id=1)
+        stopping = asyncio.create_task(scheduler.stop(5))
+        await until(lambda: scheduler.stats().state == "stopping")
+        with pytest.raises(EngineStopping):
+            scheduler.submit([draw(2)], guild_id=1, user_id=1)
+        pipeline.gate.set()
+        assert len(await taken.result()) == 1
+        await stopping
+        assert scheduler.stats().state == "stopped"
+
+
+async def test_what_cannot_be_drained_is_told() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=1) as scheduler:
+        pipeline.gate.clear()
+        taken = scheduler.submit([draw(1), draw(2)], guild_id=1, user_id=1)
+        await until(lambda: bool(pipeline.calls))
+        threading.Timer(0.3, pipeline.gate.set).start()
+        await scheduler.stop(0.05)
+        with pytest.raises(EngineStopping):
+            await taken.result()
+
+
+async def test_a_model_that_cannot_be_loaded_is_reported() -> None:
+    def broken() -> Any:
+        raise OSError("no such file")
+
+    scheduler = BatchScheduler([broken])
+    with pytest.raises(OSError, match="no such file"):
+        await scheduler.start()
+
+
+async def test_two_devices_share_one_queue() -> None:
+    left, right = FakePipeline(step_seconds=0.005), FakePipeline(step_seconds=0.005)
+    async with running(left, right, budget=2) as scheduler:
+        await until(lambda: len(scheduler.stats().device_names) == 2)
+        draws = [draw(seed) for seed in range(24)]
+        await scheduler.submit(draws, guild_id=1, user_id=1).result()
+    seeds = [seed for pipeline in (left, right) for call in pipeline.calls for seed in call]
+    assert sorted(set(seeds)) == list(range(24))
+    assert left.calls
+    assert right.calls
+
+
+async def test_the_real_pipeline_draws_the_same_alone_and_in_company(
+    pipeline: TurboPipeline,
+) -> None:
+    draws = [Draw("a", 5, 64, 64), Draw("b", 6, 64, 64, num_inference_steps=3)]
+    expected = [run_alone(pipeline, each)[1] for each in draws]
+    async with running(pipeline, budget=4) as scheduler:
+        company = scheduler.submit([Draw("c", 9, 64, 64)] * 2, guild_id=1, user_id=1)
+        drawn = await scheduler.submit(draws, guild_id=2, user_id=2).result()
+        await company.result()
+    for one, pixels in zip(drawn, expected, strict=True):
+        assert np.abs(one.pixels.astype(int) - pixels).max() <= 1
