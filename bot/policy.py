@@ -69,6 +69,7 @@ def resolve(wish: Wish, asker: Asker, defaults: Defaults) -> ImageRequest:
         strength=strength,
         sources=wish.sources,
         private=wish.private,
+        scale=wish.scale,
         max_bytes=asker.max_bytes,
     )
 

@@ -55,7 +55,8 @@ class PictureSource:
     """A picture to start from, not fetched yet.
 
     Either `url` (one of Discord's own hosts) or `data` is given. `filename` and `claimed_bytes`
-    are what Discord says of it; both are claims, checked when the bytes arrive.
+    are what Discord says of it; both are claims, checked when the bytes arrive. The ids, where the
+    picture hangs on a message, let an expired address be asked for again.
     """
 
     url: str | None = None
@@ -63,6 +64,9 @@ class PictureSource:
     filename: str = "picture"
     claimed_bytes: int | None = None
     weight: float = 1.0
+    channel_id: int | None = None
+    message_id: int | None = None
+    attachment_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,10 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a member said, before defaults, ceilings and rules; None is "you choose"."""
+    """What a member said, before defaults, ceilings and rules; None is "you choose".
+
+    `scale` multiplies the size that is chosen, for upscaling.
+    """
 
     prompt: str
     negative_prompt: str = ""
@@ -144,13 +151,15 @@ class Wish:
     style: str | None = None
     sources: tuple[PictureSource, ...] = ()
     private: bool = False
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
     """What a member asked for, checked and complete, free of anything Discord.
 
-    `guild_id` is None outside guilds. `size` is None where the source's own aspect decides.
+    `guild_id` is None outside guilds. `size` is None where the source's own aspect decides;
+    `scale` multiplies whichever size it comes to.
     """
 
     prompt: str
@@ -166,6 +175,7 @@ class ImageRequest:
     sources: tuple[PictureSource, ...] = ()
     style: Style | None = None
     private: bool = False
+    scale: int = 1
     max_bytes: int = 10 * 1024 * 1024
     job_id: str = field(default_factory=lambda: secrets.token_hex(6))
 

@@ -1,0 +1,152 @@
+"""The composition root: settings become parts, parts become a running App.
+
+This is the only file that knows every part; nothing else constructs what it works with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from bot import exit_codes
+from bot.client import TurboBot, point_at
+from bot.config import Settings
+from bot.engine.scheduler import BatchScheduler
+from bot.errors import StartupError
+from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
+from bot.imaging.intake import Intake
+from bot.policy import Defaults
+from bot.ratelimit import Quota, RateLimiter
+from bot.request import SIZES
+from bot.service import ImageService
+from bot.store import Store
+from bot.studio import Studio
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A started bot's parts, for the command line and the tests."""
+
+    settings: Settings
+    scheduler: BatchScheduler
+    studio: Studio
+    store: Store
+    bot: TurboBot
+
+    async def serve(self) -> None:
+        """Connect to Discord and stay until cancelled.
+
+        Raises StartupError, with its documented exit code, where Discord refuses us for good.
+        """
+        token = self.settings.token.get_secret_value()
+        if not token:
+            raise StartupError(
+                "DISCORD_TOKEN is not set: copy the bot's token from the developer portal "
+                "into .env or the environment",
+                exit_code=exit_codes.CONFIG,
+            )
+        await self.bot.serve(token)
+
+    async def wait_until_ready(self) -> None:
+        """Return once the gateway is connected and every guild is known."""
+        await self.bot.wait_until_ready()
+
+
+@asynccontextmanager
+async def started(settings: Settings) -> AsyncIterator[App]:
+    """Build every part in order, yield the App, and take the parts down in reverse."""
+    point_at(settings.api_base, settings.gateway)
+    async with contextlib.AsyncExitStack() as stack:
+        store = await Store.open(settings.database_url)
+        stack.push_async_callback(store.close)
+        limiter = RateLimiter(
+            storage_uri=settings.limits_url,
+            guild=Quota(settings.guild_images, settings.guild_window),
+            member=Quota(settings.member_images, settings.member_window),
+        )
+        stack.push_async_callback(limiter.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        workers = ThreadPoolExecutor(
+            max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
+        )
+        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        scheduler = build_scheduler(settings)
+        await scheduler.start()
+        stack.push_async_callback(scheduler.stop, settings.drain_seconds)
+        service = ImageService(
+            limiter=limiter,
+            fetcher=PictureFetcher(
+                session,
+                allowed_origins=DISCORD_HOSTS
+                if settings.is_discord
+                else DISCORD_HOSTS | {settings.api_base},
+                max_bytes=settings.download_bytes,
+                timeout_s=settings.download_seconds,
+            ),
+            intake=Intake(workers, max_pixels=settings.input_pixels),
+            scheduler=scheduler,
+            encoders=workers,
+            model=settings.model,
+            default_size=SIZES[settings.default_size],
+        )
+        studio = Studio(service=service, defaults=defaults_of(settings))
+        shard_ids, shard_count = shards_of(settings)
+        bot = TurboBot(
+            studio=studio,
+            store=store,
+            message_content=settings.message_content,
+            shard_ids=shard_ids,
+            shard_count=shard_count,
+        )
+        await stack.enter_async_context(bot)
+        yield App(settings, scheduler, studio, store, bot)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[App]:
+    """Yield a started App that is connected and ready; disconnect it at the end.
+
+    Raises whatever `App.serve` raises when it ends before the bot is ready.
+    """
+    async with started(settings) as app:
+        serving = asyncio.create_task(app.serve(), name="serve")
+        ready = asyncio.create_task(app.wait_until_ready(), name="ready")
+        try:
+            await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            yield app
+        finally:
+            ready.cancel()
+            await app.bot.close()
+            await asyncio.gather(serving, ready, return_exceptions=True)
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """Return the operator's defaults and ceilings."""
+    return Defaults(
+        num_inference_steps=settings.default_steps,
+        strength=settings.default_strength,
+        guidance_scale=settings.default_guidance,
+        size=settings.default_size,
+        max_count=settings.max_count,
+        max_steps=settings.max_steps,
+    )
+
+
+def shards_of(settings: Settings) -> tuple[list[int] | None, int | None]:
+    """Return shard ids and count from the form `0,1/4`; None leaves both to Discord."""
+    if settings.shards is None:
+        return None, None
+    ids, count = settings.shards.split("/")
+    return [int(part) for part in ids.split(",")], int(count)

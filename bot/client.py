@@ -1,0 +1,192 @@
+"""The Discord client: command tree, one error handler, one place that knows the API's address."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+import discord
+import yarl
+from discord import app_commands
+from discord.ext import commands
+
+from bot import exit_codes
+from bot.errors import StartupError, StoreError
+from bot.replies import error_text, text_message
+from bot.store import Store
+from bot.studio import Studio
+from bot.words import catalogue
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS: Final = ("cogs.imagine", "cogs.remix", "cogs.mentions", "cogs.results")
+
+TREE_HASH: Final = "command_tree_hash"
+
+PERMISSIONS: Final = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    attach_files=True,
+    read_message_history=True,
+    use_external_apps=True,
+)
+"""Exactly what the bot needs in a guild; `turbocord invite` asks for these and no more."""
+
+
+def point_at(api_base: str, gateway: str | None) -> None:
+    """Make discord.py speak to another server than discord.com.
+
+    These class attributes are what discord.py reads; the default gateway matters because an
+    invalidated session dials it without asking the API again.
+    """
+    discord.http.Route.BASE = f"{api_base}/api/v10"
+    if gateway is not None:
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
+    if api_base != "https://discord.com":
+        discord.asset.Asset.BASE = api_base
+
+
+class Catalogue(app_commands.Translator):
+    """Translates command names and descriptions from the message catalogues."""
+
+    async def translate(
+        self,
+        string: app_commands.locale_str,
+        locale: discord.Locale,
+        context: app_commands.TranslationContextTypes,
+    ) -> str | None:
+        """Return the words for `locale`, or None to leave the default."""
+        key = string.extras.get("key")
+        return catalogue(locale.value).get(key) if key else None
+
+
+class TurboTree(app_commands.CommandTree["TurboBot"]):
+    """The command tree; whatever a command did not handle becomes a sentence here."""
+
+    async def on_error(
+        self, interaction: discord.Interaction[TurboBot], error: app_commands.AppCommandError
+    ) -> None:
+        """Answer for a command that raised, and log why."""
+        await answer_failure(interaction, error)
+
+
+async def answer_failure(interaction: discord.Interaction[TurboBot], error: BaseException) -> None:
+    """Log an unexpected error and tell the member in a sentence only they see.
+
+    Every interaction callback, command or component, ends here when it fails, because discord.py
+    itself would only log it and leave the member with "did not respond".
+    """
+    cause = getattr(error, "original", error)
+    reference = format(interaction.id, "x")
+    log.error("interaction %s failed", reference, exc_info=cause)
+    text = error_text(cause, locale=str(interaction.locale), now=time.time(), job_id=reference)
+    message = text_message(text)
+    try:
+        if interaction.response.is_done():
+            await interaction.followup.send(view=message.view(), ephemeral=True)
+        else:
+            await interaction.response.send_message(view=message.view(), ephemeral=True)
+    except discord.HTTPException as failed:
+        log.warning("interaction %s could not be told: HTTP %d", reference, failed.status)
+
+
+class TurboBot(commands.AutoShardedBot):
+    """The bot; everything it works with is handed in, nothing is made here."""
+
+    def __init__(
+        self,
+        *,
+        studio: Studio,
+        store: Store,
+        message_content: bool = False,
+        shard_ids: Sequence[int] | None = None,
+        shard_count: int | None = None,
+    ) -> None:
+        intents = discord.Intents(guilds=True, messages=True, message_content=message_content)
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            tree_cls=TurboTree,
+            intents=intents,
+            help_command=None,
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            shard_ids=list(shard_ids) if shard_ids else None,
+            shard_count=shard_count,
+        )
+        self.studio = studio
+        self.store = store
+
+    async def setup_hook(self) -> None:
+        """Load the cogs and sync the tree where it changed; runs before the gateway connects."""
+        await self.tree.set_translator(Catalogue())
+        for extension in EXTENSIONS:
+            await self.load_extension(extension)
+        await self.sync_if_changed()
+
+    async def serve(self, token: str) -> None:
+        """Log in, connect and stay until closed.
+
+        Raises StartupError, with its documented exit code, where Discord refuses us for good.
+        """
+        try:
+            await self.start(token)
+        except discord.LoginFailure as error:
+            raise StartupError(
+                "Discord does not accept DISCORD_TOKEN: reset it in the developer portal",
+                exit_code=exit_codes.LOGIN,
+            ) from error
+        except discord.PrivilegedIntentsRequired as error:
+            raise StartupError(
+                "TURBOCORD_MESSAGE_CONTENT is on, but the message content intent is not enabled "
+                "for this application in the developer portal",
+                exit_code=exit_codes.INTENTS,
+            ) from error
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            raise StartupError(
+                f"Cannot reach Discord ({type(error).__name__}): check the network and "
+                "TURBOCORD_API_BASE",
+                exit_code=exit_codes.UNREACHABLE,
+            ) from error
+
+    async def sync_if_changed(self, *, force: bool = False) -> bool:
+        """Upload the command tree unless Discord has it already; Discord allows 200 creates a day.
+
+        Returns whether it was uploaded.
+        """
+        digest = await self.tree_hash()
+        try:
+            known = await self.store.get_value(TREE_HASH)
+        except StoreError:
+            known = None
+        if digest == known and not force:
+            return False
+        await self.tree.sync()
+        log.info("command tree synced")
+        try:
+            await self.store.set_value(TREE_HASH, digest)
+        except StoreError as error:
+            log.warning("the tree's hash was not kept (%s): it is synced again next time", error)
+        return True
+
+    async def tree_hash(self) -> str:
+        """Return a digest of the commands as they would be uploaded, for this application."""
+        translator = self.tree.translator
+        commands_json: list[dict[str, Any]] = [
+            await command.get_translated_payload(self.tree, translator)
+            if translator
+            else command.to_dict(self.tree)
+            for command in self.tree.get_commands()
+        ]
+        text = json.dumps([self.application_id, commands_json], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Leave messages to the cogs: there are no prefix commands to look for."""

@@ -1,0 +1,90 @@
+"""Remembering what was drawn: requests to plain JSON and back to a Wish.
+
+A job's parameters come back from the store, or from a picture's own metadata, which anyone can
+forge: whatever is read here is a wish like any other and passes `bot.policy.resolve` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.imaging.metadata import Metadata
+from bot.request import SIZES, ImageRequest, PictureSource, Wish
+
+
+def parameters_of(request: ImageRequest) -> dict[str, Any]:
+    """Return what the store keeps of a request: plain JSON, no picture bytes, no signature."""
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "count": request.count,
+        "size": request.size.name if request.size else None,
+        "num_inference_steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
+        "seed": request.seed,
+        "strength": request.strength,
+        "style": request.style.name if request.style else None,
+        "private": request.private,
+        "sources": [_source_to_json(source) for source in request.sources],
+    }
+
+
+def _source_to_json(source: PictureSource) -> dict[str, Any]:
+    return {
+        "url": source.url.partition("?")[0] if source.url else None,
+        "filename": source.filename,
+        "weight": source.weight,
+        "channel_id": source.channel_id,
+        "message_id": source.message_id,
+        "attachment_id": source.attachment_id,
+    }
+
+
+def sources_of(parameters: Mapping[str, Any]) -> tuple[PictureSource, ...]:
+    """Return the sources of a stored job; their addresses have to be signed anew."""
+    return tuple(
+        PictureSource(
+            url=source.get("url"),
+            filename=str(source.get("filename", "picture")),
+            weight=float(source.get("weight", 1.0)),
+            channel_id=source.get("channel_id"),
+            message_id=source.get("message_id"),
+            attachment_id=source.get("attachment_id"),
+        )
+        for source in parameters.get("sources", ())
+    )
+
+
+def wish_of_job(parameters: Mapping[str, Any]) -> Wish:
+    """Return the wish that a stored job was."""
+    size = parameters.get("size")
+    return Wish(
+        prompt=str(parameters.get("prompt", "")),
+        negative_prompt=str(parameters.get("negative_prompt", "")),
+        count=int(parameters.get("count", 1)),
+        size=size if size in SIZES else None,
+        num_inference_steps=int(parameters.get("num_inference_steps", 2)),
+        guidance_scale=float(parameters.get("guidance_scale", 0.0)),
+        seed=int(parameters.get("seed", 0)),
+        strength=float(parameters.get("strength", 0.7)),
+        style=parameters.get("style"),
+        sources=sources_of(parameters),
+        private=bool(parameters.get("private", False)),
+    )
+
+
+def wish_of_metadata(metadata: Metadata) -> Wish:
+    """Return the wish that a picture's own metadata tells of; its sources are not in there."""
+    sizes = {(size.width, size.height): size.name for size in SIZES.values()}
+    return Wish(
+        prompt=metadata.prompt,
+        negative_prompt=metadata.negative_prompt,
+        count=1,
+        size=sizes.get((metadata.width, metadata.height)),
+        num_inference_steps=metadata.num_inference_steps,
+        guidance_scale=metadata.guidance_scale,
+        seed=metadata.seed,
+        strength=metadata.strength,
+        style=metadata.style,
+    )

@@ -1,0 +1,215 @@
+"""Words and message parts: errors become sentences, results become Components V2 messages."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+
+from bot.errors import Refused, TurbocordError
+from bot.imaging.metadata import Metadata
+from bot.request import ImageRequest, ImageResult, Picture
+from bot.words import has, say
+
+SHOWN_PROMPT = 300
+ALT_TEXT = 1024
+REPLY_COLOUR = discord.Colour(0x7C5CFF)
+
+_MARKDOWN = re.compile(r"([\\*_~|`>#\-\[\]()<:+=.])")
+
+
+def quote(text: str, limit: int = SHOWN_PROMPT) -> str:
+    """Return member text as it was typed, but inert: no formatting, link, timestamp or mention.
+
+    Newlines become spaces, so that headings and quotes cannot start; every character Discord's
+    markdown reads is escaped; a zero-width space after `@` keeps `@everyone` plain text.
+    """
+    flat = " ".join(text.split())
+    if len(flat) > limit:
+        flat = flat[: limit - 1].rstrip() + "…"
+    return _MARKDOWN.sub(r"\\\1", flat).replace("@", "@\u200b")
+
+
+def when(seconds: float, now: float) -> str:
+    """Return Discord's relative timestamp for `seconds` after `now` (Unix time)."""
+    return f"<t:{math.ceil(now + seconds)}:R>"
+
+
+def error_text(error: BaseException, *, locale: str, now: float, job_id: str = "") -> str:
+    """Return the sentence a member reads for `error`.
+
+    Anything that is not one of ours, or has no sentence, becomes the general apology with the
+    job's id, by which the operator finds it in the log.
+    """
+    if isinstance(error, TurbocordError) and has(f"error.{error.code}"):
+        details = dict(error.details)
+        retry_after = getattr(error, "retry_after", None)
+        if retry_after is not None:
+            details["when"] = when(retry_after, now)
+        for name, value in details.items():
+            if isinstance(value, str) and name != "when":
+                details[name] = quote(value)
+        details.setdefault("job_id", job_id)
+        return say(locale, f"error.{error.code}", **details)
+    return say(locale, "error.internal", job_id=job_id)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the member can do something about `error`, so that nobody else need see it."""
+    return isinstance(error, Refused)
+
+
+def parameters_line(
+    request: ImageRequest, *, locale: str, seconds: float | None, author_id: int | None
+) -> str:
+    """Return the small line under a result: what reproduces it, how long it took, for whom."""
+    parts: list[str] = []
+    if request.size is not None:
+        parts.append(f"{request.size.width}×{request.size.height}")
+    parts.append(say(locale, "result.steps", steps=request.num_inference_steps))
+    if request.sources:
+        parts.append(say(locale, "result.strength", strength=f"{request.strength:g}"))
+    if request.guidance_scale:
+        parts.append(say(locale, "result.guidance", guidance=f"{request.guidance_scale:g}"))
+    if request.style is not None:
+        parts.append(say(locale, "result.style", style=quote(request.style.name)))
+    parts.append(say(locale, "result.seed", seed=request.seed))
+    if seconds is not None:
+        parts.append(say(locale, "result.seconds", seconds=f"{seconds:.1f}"))
+    if author_id is not None:
+        parts.append(f"<@{author_id}>")
+    return "-# " + " · ".join(parts)
+
+
+def alt_text(request: ImageRequest) -> str:
+    """Return what a screen reader says for a picture."""
+    return " ".join(request.prompt.split())[:ALT_TEXT] or "picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message that can be sent more than once.
+
+    A discord.File is read up and a view is bound by sending, so every try needs new ones.
+    """
+
+    view: Callable[[], discord.ui.LayoutView]
+    files: Callable[[], list[discord.File]]
+
+
+def files_of(
+    pictures: Sequence[Picture], request: ImageRequest, *, spoiler: bool = False
+) -> list[discord.File]:
+    """Return fresh upload objects for the pictures."""
+    return [
+        discord.File(
+            io.BytesIO(picture.data),
+            filename=picture.filename,
+            spoiler=spoiler,
+            description=alt_text(request),
+        )
+        for picture in pictures
+    ]
+
+
+def result_view(
+    result: ImageResult,
+    *,
+    locale: str,
+    rows: Sequence[discord.ui.ActionRow[Any]] = (),
+    note: str | None = None,
+    spoiler: bool = False,
+) -> discord.ui.LayoutView:
+    """Return the message of a finished request: gallery, prompt, parameters, rows of controls."""
+    request = result.request
+    prefix = "SPOILER_" if spoiler else ""
+    gallery = discord.ui.MediaGallery[discord.ui.LayoutView](
+        *(
+            discord.MediaGalleryItem(
+                f"attachment://{prefix}{picture.filename}",
+                description=alt_text(request),
+                spoiler=spoiler,
+            )
+            for picture in result.pictures
+        )
+    )
+    lines = [f"**{quote(request.prompt)}**"] if request.prompt.strip() else []
+    if request.negative_prompt:
+        lines.append(
+            "-# " + say(locale, "result.without", negative=quote(request.negative_prompt, 150))
+        )
+    lines.append(
+        parameters_line(
+            request,
+            locale=locale,
+            seconds=result.timings.total_ms / 1000,
+            author_id=None if request.private else request.user_id,
+        )
+    )
+    if note:
+        lines.append(f"-# {note}")
+    view = discord.ui.LayoutView(timeout=None)
+    container = discord.ui.Container[discord.ui.LayoutView](
+        gallery,
+        discord.ui.TextDisplay("\n".join(lines)),
+        accent_colour=REPLY_COLOUR,
+    )
+    for row in rows:
+        container.add_item(row)
+    view.add_item(container)
+    return view
+
+
+def result_message(
+    result: ImageResult,
+    *,
+    locale: str,
+    rows: Callable[[], Sequence[discord.ui.ActionRow[Any]]] = tuple,
+    note: str | None = None,
+    spoiler: bool = False,
+) -> Outgoing:
+    """Return a finished request as a message that can be sent more than once."""
+    return Outgoing(
+        view=lambda: result_view(result, locale=locale, rows=rows(), note=note, spoiler=spoiler),
+        files=lambda: files_of(result.pictures, result.request, spoiler=spoiler),
+    )
+
+
+def text_message(text: str) -> Outgoing:
+    """Return one sentence as a message that can be sent more than once."""
+    return Outgoing(view=lambda: text_view(text), files=list)
+
+
+def text_view(text: str) -> discord.ui.LayoutView:
+    """Return a message of one sentence.
+
+    Sentences travel as Components V2 too: a deferred reply may become a picture later, and the
+    flag cannot be mixed with plain content.
+    """
+    view = discord.ui.LayoutView(timeout=None)
+    view.add_item(discord.ui.TextDisplay(text))
+    return view
+
+
+def info_text(metadata: Metadata, *, locale: str) -> str:
+    """Return what a picture's own metadata tells, as a quoted block; it can be anyone's text."""
+    lines = [f"**{quote(metadata.prompt)}**"]
+    if metadata.negative_prompt:
+        lines.append(say(locale, "result.without", negative=quote(metadata.negative_prompt)))
+    facts = [
+        f"{metadata.width}×{metadata.height}",
+        say(locale, "result.steps", steps=metadata.num_inference_steps),
+        say(locale, "result.guidance", guidance=f"{metadata.guidance_scale:g}"),
+        say(locale, "result.seed", seed=metadata.seed),
+    ]
+    if metadata.strength is not None:
+        facts.append(say(locale, "result.strength", strength=f"{metadata.strength:g}"))
+    if metadata.model:
+        facts.append(quote(metadata.model, 60))
+    lines.append(" · ".join(facts))
+    return "\n".join(lines)

@@ -1,0 +1,198 @@
+"""One request from acceptance to answer: recorded, drawn, delivered, and never left hanging.
+
+The studio sits between the cogs and the ImageService. It knows that a conversation exists, by the
+`Reply` protocol, but not that it is Discord's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.engine.scheduler import Ticket
+from bot.errors import Abandoned, Refused, TurbocordError
+from bot.imaging.metadata import Metadata, read_metadata
+from bot.journal import Journal, Posted
+from bot.policy import Defaults, resolve
+from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Wish
+from bot.service import ImageService
+
+log = logging.getLogger(__name__)
+
+SOON_SECONDS = 0.8
+"""Below this expected wait a picture may be the interaction's first response."""
+
+WishMaker = Callable[[], Awaitable[Wish]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one request ended, for logs, metrics and trials; `result` is None without pictures."""
+
+    kind: str
+    job_id: str
+    state: str
+    code: str | None = None
+    result: ImageResult | None = None
+
+
+class Reply(Protocol):
+    """The member's side of one request."""
+
+    def open(self, *, soon: bool) -> None:
+        """See to the acknowledgement: very shortly, or later when the picture may come `soon`."""
+
+    def queued(self, ticket: Ticket, job_id: str) -> None:
+        """Note the place in the queue, to tell the member about a wait worth telling."""
+
+    async def deliver(self, result: ImageResult) -> Posted:
+        """Hand over the pictures. Raises DeliveryFailed."""
+
+    async def refuse(self, error: BaseException, job_id: str) -> None:
+        """Say in one sentence why there is no picture. Raises DeliveryFailed."""
+
+
+@dataclass(slots=True)
+class _Running:
+    task: asyncio.Task[ImageResult]
+    user_id: int
+
+
+class Studio:
+    """Takes wishes from every door and sees each through to a picture or a sentence."""
+
+    def __init__(self, *, service: ImageService, journal: Journal, defaults: Defaults) -> None:
+        self.service = service
+        self.journal = journal
+        self.defaults = defaults
+        self.observers: list[Callable[[Outcome], None]] = []
+        self._running: dict[str, _Running] = {}
+
+    @property
+    def running(self) -> int:
+        """Requests accepted and not answered yet."""
+        return len(self._running)
+
+    def abandon(self, job_id: str, *, user_id: int | None = None) -> bool:
+        """Stop working for `job_id`, if `user_id` asked for it or is None; say whether it ran."""
+        running = self._running.get(job_id)
+        if running is None or user_id not in (None, running.user_id):
+            return False
+        running.task.cancel()
+        return True
+
+    async def read_metadata(self, source: PictureSource) -> Metadata | None:
+        """Return what a picture tells of itself, or None. Raises BadPicture if it is not there."""
+        return read_metadata(await self.service.fetcher.fetch(source))
+
+    async def draw(
+        self,
+        reply: Reply,
+        wish: Wish | WishMaker,
+        asker: Asker,
+        *,
+        kind: str,
+        parent: str | None = None,
+    ) -> Outcome:
+        """Answer `wish` through `reply`; every failure becomes a sentence and a log line.
+
+        A wish that takes work to know (a lookup, a download) is given as a coroutine function,
+        which runs once the acknowledgement is under way.
+        """
+        reply.open(soon=self._soon(wish))
+        outcome = await self._see_through(reply, wish, asker, kind=kind, parent=parent)
+        for observer in self.observers:
+            observer(outcome)
+        return outcome
+
+    async def _see_through(
+        self,
+        reply: Reply,
+        wish: Wish | WishMaker,
+        asker: Asker,
+        *,
+        kind: str,
+        parent: str | None,
+    ) -> Outcome:
+        job_id = "-"
+        try:
+            made = wish if isinstance(wish, Wish) else await wish()
+            request = resolve(made, asker, self.defaults)
+            job_id = request.job_id
+            await self.journal.accept(request, asker, kind=kind, parent=parent)
+            result = await self._work(reply, request)
+            posted = await reply.deliver(result)
+            await self.journal.done(job_id, result, posted)
+            _log_done(kind, asker, result)
+            return Outcome(kind, job_id, "done", result=result)
+        except Abandoned:
+            log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
+            await self.journal.ended(job_id, "abandoned")
+            return Outcome(kind, job_id, "abandoned")
+        except Refused as error:
+            log.info("job=%s kind=%s outcome=refused code=%s", job_id, kind, error.code)
+            return await self._refuse(reply, error, "refused", kind, job_id)
+        except TurbocordError as error:
+            log.error("job=%s kind=%s outcome=failed code=%s", job_id, kind, error.code)
+            return await self._refuse(reply, error, "failed", kind, job_id)
+        except Exception as error:
+            log.exception("job=%s kind=%s outcome=failed", job_id, kind)
+            return await self._refuse(reply, error, "failed", kind, job_id)
+
+    async def _work(self, reply: Reply, request: ImageRequest) -> ImageResult:
+        """Run the request where `abandon` can reach it. Raises Abandoned when it did."""
+        task = asyncio.create_task(
+            self.service.run(
+                request, on_queued=lambda ticket: reply.queued(ticket, request.job_id)
+            ),
+            name=f"job-{request.job_id}",
+        )
+        self._running[request.job_id] = _Running(task, request.user_id)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise Abandoned from None
+        finally:
+            del self._running[request.job_id]
+
+    async def _refuse(
+        self, reply: Reply, error: Exception, state: str, kind: str, job_id: str
+    ) -> Outcome:
+        code = error.code if isinstance(error, TurbocordError) else type(error).__name__
+        await self.journal.ended(job_id, state, code=code)
+        try:
+            await reply.refuse(error, job_id)
+        except TurbocordError:
+            log.error("job=%s the refusal itself could not be delivered", job_id)
+        return Outcome(kind, job_id, state, code=code)
+
+    def _soon(self, wish: Wish | WishMaker) -> bool:
+        """Return whether the picture may be ready before a direct answer would be late."""
+        images = (wish.count if isinstance(wish, Wish) else None) or self.defaults.count
+        return self.service.scheduler.estimate_seconds(images) < SOON_SECONDS
+
+
+def _log_done(kind: str, asker: Asker, result: ImageResult) -> None:
+    """Write the request's one line: ids and stage times, never the prompt."""
+    timings = result.timings
+    log.info(
+        "job=%s kind=%s outcome=done guild=%s user=%s images=%d intake_ms=%.0f queue_ms=%.0f "
+        "pipeline_ms=%.0f encode_ms=%.0f total_ms=%.0f",
+        result.request.job_id,
+        kind,
+        asker.guild_id,
+        asker.user_id,
+        len(result.pictures),
+        timings.intake_ms,
+        timings.queue_ms,
+        timings.pipeline_ms,
+        timings.encode_ms,
+        timings.total_ms,
+    )

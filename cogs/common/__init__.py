@@ -1,0 +1,1 @@
+"""What several cogs share: answering interactions and messages, and the options of a request."""

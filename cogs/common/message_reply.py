@@ -1,0 +1,89 @@
+"""Answering a message that mentions the bot: an ordinary reply in the channel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import discord
+
+from bot.journal import Posted
+from bot.replies import Outgoing, error_text, result_message, text_message
+from bot.request import ImageResult
+from cogs.common.controls import control_rows
+from cogs.common.delivery import Rung, climb_down, describe
+from cogs.common.posted import posted_of
+from cogs.common.shrink import within_limit
+
+if TYPE_CHECKING:
+    from bot.engine.scheduler import Ticket
+
+log = logging.getLogger(__name__)
+
+TYPING_SECONDS = 8.0
+"""Discord shows "is typing" for about ten seconds a call."""
+
+
+class MessageReply:
+    """The `bot.studio.Reply` of a mention. There is no token: every answer is a channel message."""
+
+    def __init__(self, message: discord.Message, *, locale: str) -> None:
+        self.message = message
+        self.locale = locale
+        self._typing: asyncio.Task[None] | None = None
+
+    def open(self, *, soon: bool) -> None:
+        """Show that the bot is at work; nothing has to be acknowledged."""
+        self._typing = asyncio.create_task(self._type())
+
+    async def _type(self) -> None:
+        while True:
+            try:
+                await self.message.channel.typing()
+            except (discord.HTTPException, OSError) as error:
+                log.info("typing is not shown: %s", describe(error))
+            await asyncio.sleep(TYPING_SECONDS)
+
+    def queued(self, ticket: Ticket, job_id: str) -> None:
+        """Leave it at the typing sign: a second message for a wait would be noise."""
+
+    async def deliver(self, result: ImageResult) -> Posted:
+        """Reply with the pictures. Raises DeliveryFailed."""
+
+        async def send(result: ImageResult) -> discord.Message:
+            return await self._send(
+                result_message(
+                    result,
+                    locale=self.locale,
+                    rows=lambda: control_rows(
+                        result.request.job_id,
+                        [picture.seed for picture in result.pictures],
+                        locale=self.locale,
+                    ),
+                )
+            )
+
+        return posted_of(await within_limit(result, send), result)
+
+    async def refuse(self, error: BaseException, job_id: str) -> None:
+        """Reply with the sentence. Raises DeliveryFailed."""
+        text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
+        await self._send(text_message(text))
+
+    async def _send(self, message: Outgoing) -> discord.Message:
+        if self._typing is not None:
+            self._typing.cancel()
+        rungs: list[Rung[Any]] = [
+            ("reply", lambda: self.message.reply(view=message.view(), files=message.files())),
+            (
+                "channel message",
+                lambda: self.message.channel.send(view=message.view(), files=message.files()),
+            ),
+            (
+                "direct message",
+                lambda: self.message.author.send(view=message.view(), files=message.files()),
+            ),
+        ]
+        return await climb_down(rungs)

@@ -1,0 +1,72 @@
+"""The options slash commands share: their descriptions, choices, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import discord
+from discord import app_commands
+from discord.app_commands import locale_str
+
+from bot.request import SIZES, Asker, PictureSource
+from bot.words import DEFAULT_LOCALE, catalogue, say
+
+if TYPE_CHECKING:
+    from bot.client import TurboBot
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def text(key: str) -> locale_str:
+    """Return the English words of `key`, carrying the key for the translator."""
+    return locale_str(say(DEFAULT_LOCALE, key), key=key)
+
+
+def described(command: str) -> Callable[[C], C]:
+    """Describe every option of `command` from the catalogue table `command.<command>`."""
+    prefix = f"command.{command}."
+    options = {
+        key.removeprefix(prefix): text(key)
+        for key in catalogue(DEFAULT_LOCALE)
+        if key.startswith(prefix) and key.count(".") == prefix.count(".")
+    }
+    options.pop("name", None)
+    options.pop("description", None)
+    shared = {
+        key.removeprefix("option."): text(key)
+        for key in catalogue(DEFAULT_LOCALE)
+        if key.startswith("option.")
+    }
+
+    def decorate(function: C) -> C:
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        known = {name: words for name, words in (shared | options).items() if name in names}
+        return app_commands.describe(**known)(function)
+
+    return decorate
+
+
+SIZE_CHOICES = [app_commands.Choice(name=text(f"size.{name}"), value=name) for name in SIZES]
+
+
+def asker_of(interaction: discord.Interaction[TurboBot]) -> Asker:
+    """Return who asks by `interaction`."""
+    user = interaction.user
+    member = user if isinstance(user, discord.Member) else None
+    return Asker(
+        user_id=user.id,
+        guild_id=interaction.guild_id,
+        channel_id=interaction.channel_id,
+        role_ids=frozenset(role.id for role in member.roles) if member else frozenset(),
+        age_restricted=bool(getattr(interaction.channel, "nsfw", False)),
+        manages_guild=interaction.permissions.manage_guild,
+        max_bytes=interaction.filesize_limit,
+    )
+
+
+def source_of(attachment: discord.Attachment) -> PictureSource:
+    """Return a picture to fetch; what Discord says of it is a claim that intake checks."""
+    return PictureSource(
+        url=attachment.url, filename=attachment.filename, claimed_bytes=attachment.size
+    )

@@ -1,0 +1,203 @@
+"""What the controls under a result do: reroll, vary, remix, upscale, delete, choose."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import discord
+from discord.ext import commands
+
+from bot.client import answer_failure
+from bot.errors import BadPicture, NotAllowed, TurbocordError
+from bot.recall import wish_of_job, wish_of_metadata
+from bot.request import PictureSource, Wish
+from cogs.common.controls import Action, Control, Press, control_rows
+from cogs.common.interaction_reply import InteractionReply
+from cogs.common.options import asker_of
+from cogs.common.pictures import pictures_in, refreshed
+from cogs.common.remix_modal import RemixModal
+
+if TYPE_CHECKING:
+    from bot.client import TurboBot
+    from bot.store import Job
+
+log = logging.getLogger(__name__)
+
+VARY_STRENGTH = 0.45
+UPSCALE_STRENGTH = 0.25
+UPSCALE = 2
+
+
+class Results(commands.Cog):
+    """Everything that goes on from a finished picture."""
+
+    def __init__(self, bot: TurboBot) -> None:
+        self.bot = bot
+
+    async def cog_load(self) -> None:
+        """Take over presses on controls of every message ever sent."""
+        Control.on_press = self.pressed
+        self.bot.add_dynamic_items(Control)
+
+    async def cog_unload(self) -> None:
+        """Let go of the presses."""
+        self.bot.remove_dynamic_items(Control)
+
+    async def pressed(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Answer one press; whatever goes wrong becomes a sentence."""
+        try:
+            await self._act(interaction, press)
+        except Exception as error:
+            await answer_failure(interaction, error)
+
+    async def _act(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        match press.action:
+            case Action.CHOOSE:
+                await self._choose(interaction, press)
+            case Action.DELETE:
+                await self._delete(interaction, press)
+            case Action.REMIX:
+                await self._ask(interaction, press)
+            case Action.REROLL | Action.VARY | Action.UPSCALE:
+                await self._draw_again(interaction, press)
+            case Action.CANCEL:
+                await self._cancel(interaction, press)
+
+    # Finding what the press is about
+
+    async def _job(self, interaction: discord.Interaction[TurboBot], press: Press) -> Job | None:
+        """Return the stored job behind a press, or None when the store has lost it.
+
+        A custom_id can be forged by any app user; a job counts only under its own message.
+        """
+        try:
+            job = await self.bot.store.get_job(press.job_id)
+        except TurbocordError as error:
+            log.warning("store away during a press: %s", error)
+            return None
+        if job is None or interaction.message is None:
+            return None
+        if job.guild_id != interaction.guild_id:
+            return None
+        if job.message_id is not None and job.message_id != interaction.message.id:
+            return None
+        return job
+
+    def _picture(self, interaction: discord.Interaction[TurboBot], press: Press) -> PictureSource:
+        """Return the chosen picture of the pressed message, freshly signed by Discord."""
+        assert interaction.message is not None
+        pictures = pictures_in(interaction.message)
+        if not pictures:
+            raise BadPicture("picture_gone")
+        return pictures[min(press.picture, len(pictures) - 1)]
+
+    async def _remembered(
+        self, interaction: discord.Interaction[TurboBot], press: Press, source: PictureSource
+    ) -> Wish:
+        """Return what was drawn: from the store, else from the picture's own metadata."""
+        job = await self._job(interaction, press)
+        if job is not None:
+            return wish_of_job(job.parameters)
+        metadata = await self.bot.studio.read_metadata(source)
+        if metadata is None:
+            raise BadPicture("picture_forgotten")
+        return wish_of_metadata(metadata)
+
+    # Acting
+
+    async def _ask(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Open the remix form on the chosen picture, filled in with what is known of it."""
+        assert interaction.message is not None
+        source = self._picture(interaction, press)
+        job = await self._job(interaction, press)
+        await interaction.response.send_modal(
+            RemixModal(
+                self.bot,
+                [source],
+                locale=str(interaction.locale),
+                before=wish_of_job(job.parameters) if job else None,
+                parent=press.job_id,
+                private=interaction.message.flags.ephemeral,
+            )
+        )
+
+    async def _draw_again(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        source = self._picture(interaction, press)
+        ephemeral = bool(interaction.message and interaction.message.flags.ephemeral)
+        reply = InteractionReply(interaction, ephemeral=ephemeral)
+
+        async def wish() -> Wish:
+            before = await self._remembered(interaction, press, source)
+            return replace(await self._again(before, press.action, source), private=ephemeral)
+
+        await self.bot.studio.draw(
+            reply, wish, asker_of(interaction), kind=str(press.action), parent=press.job_id
+        )
+
+    async def _again(self, before: Wish, action: Action, source: PictureSource) -> Wish:
+        """Return the wish that a press makes of the one before."""
+        if action is Action.REROLL:
+            sources = tuple([await refreshed(self.bot, one) for one in before.sources])
+            return replace(before, seed=None, sources=sources)
+        if action is Action.VARY:
+            return replace(
+                before, seed=None, count=1, size=None, strength=VARY_STRENGTH, sources=(source,)
+            )
+        return replace(
+            before, count=1, size=None, scale=UPSCALE, strength=UPSCALE_STRENGTH, sources=(source,)
+        )
+
+    async def _choose(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Rebuild the message's controls around the chosen picture: one REST call."""
+        assert interaction.message is not None
+        assert interaction.data is not None
+        values = interaction.data.get("values") or ["0"]
+        chosen = int(str(values[0])) if str(values[0]).isdecimal() else 0
+        view = discord.ui.LayoutView.from_message(interaction.message, timeout=None)
+        job = await self._job(interaction, press)
+        seeds = [one.seed for one in job.attachments] if job else []
+        if not seeds:
+            seeds = [0] * len(pictures_in(interaction.message))
+        rows = control_rows(
+            press.job_id,
+            seeds,
+            locale=str(interaction.guild_locale or interaction.locale),
+            chosen=min(chosen, len(seeds) - 1),
+        )
+        container = next(item for item in view.children if isinstance(item, discord.ui.Container))
+        for child in list(container.children):
+            if isinstance(child, discord.ui.ActionRow):
+                container.remove_item(child)
+        for row in rows:
+            container.add_item(row)
+        await interaction.response.edit_message(view=view)
+
+    async def _delete(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Delete the message for its author or a moderator."""
+        assert interaction.message is not None
+        job = await self._job(interaction, press)
+        author = job.user_id if job else author_of(interaction.message)
+        if interaction.user.id != author and not interaction.permissions.manage_messages:
+            raise NotAllowed("only_author_deletes")
+        await interaction.response.defer()
+        await interaction.delete_original_response()
+
+    async def _cancel(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Take a waiting request out of the queue for the member who made it."""
+        if not self.bot.studio.abandon(press.job_id, user_id=interaction.user.id):
+            raise NotAllowed("nothing_to_cancel")
+        await interaction.response.defer()
+
+
+def author_of(message: discord.Message) -> int | None:
+    """Return who asked for a result, by the interaction that made the message."""
+    if message.interaction_metadata is not None:
+        return message.interaction_metadata.user.id
+    return None
+
+
+async def setup(bot: TurboBot) -> None:
+    """Add the cog; called by discord.py's extension loader."""
+    await bot.add_cog(Results(bot))
