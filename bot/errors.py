@@ -13,6 +13,7 @@
     │   ├── BadOutput           NaN or black pixels, twice
     │   ├── EngineStalled       the device call never came back
     │   └── EngineStopping      the process is shutting down
+    ├── StoreError              the store is away, full or locked; drawing goes on without it
     ├── DeliveryFailed          the picture was drawn, Discord would not take it
     └── StartupError            the process cannot start; carries its exit code
 
@@ -59,20 +60,32 @@ class BadPicture(Refused):
 
 
 class RateLimited(Refused):
-    """A guild's or member's window is used up.
+    """A guild's or member's window is used up; `scope` is `guild` or `member`.
 
-    `retry_after` is the number of seconds until the same request would be admitted.
+    `retry_after` is the number of seconds until the same request would be admitted. It is None
+    where it never would be, because `cost` alone is above the limit: the code is then
+    `over_limit_<scope>`.
     """
 
     default_code = "rate_limited"
 
-    def __init__(self, scope: str, *, retry_after: float, limit: int, per_seconds: int) -> None:
+    def __init__(
+        self,
+        scope: str,
+        *,
+        retry_after: float | None,
+        limit: int,
+        per_seconds: int,
+        cost: int = 1,
+    ) -> None:
+        self.scope = scope
         self.retry_after = retry_after
         super().__init__(
-            f"rate_limited_{scope}",
+            f"over_limit_{scope}" if retry_after is None else f"rate_limited_{scope}",
             retry_after=retry_after,
             limit=limit,
             per_seconds=per_seconds,
+            cost=cost,
         )
 
 
@@ -126,6 +139,15 @@ class EngineStopping(EngineError):
     """The process is shutting down and takes no more work."""
 
     default_code = "engine_stopping"
+
+
+class StoreError(TurbocordError):
+    """The store could not do what was asked; `details["reason"]` says why in a few words.
+
+    Whoever catches it goes on without the store: no picture is withheld for its sake.
+    """
+
+    default_code = "store_unavailable"
 
 
 class DeliveryFailed(TurbocordError):
