@@ -1,0 +1,222 @@
+"""Jobs: accepted, claimed, finished, remembered and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from bot.store.database import Database
+from bot.store.records import UNFINISHED, Job, JobState, PostedPicture
+from bot.store.tables import claims, jobs, kept_pictures
+from bot.store.upsert import insert_for
+
+PURGE_CHUNK: Final = 1000
+
+_IS_UNFINISHED: Final = jobs.c.state.in_([str(state) for state in UNFINISHED])
+
+
+class Jobs(Database):
+    """The jobs of every process that shares the database."""
+
+    async def accept_job(
+        self,
+        *,
+        job_id: str,
+        kind: str,
+        user_id: int,
+        guild_id: int | None = None,
+        channel_id: int | None = None,
+        application_id: int | None = None,
+        interaction_token: str | None = None,
+        token_expires_at: float | None = None,
+        parent_job_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        owner: str | None = None,
+        ttl: float = 60.0,
+    ) -> None:
+        """Write a new job down, and claim it for `owner` where one is given.
+
+        Raises StoreError, with the code `store_conflict` if the job is there already.
+        """
+        now = self._clock()
+        row: dict[str, Any] = {
+            "job_id": job_id,
+            "kind": kind,
+            "state": str(JobState.ACCEPTED),
+            "guild_id": guild_id,
+            "channel_id": channel_id,
+            "user_id": user_id,
+            "application_id": application_id,
+            "interaction_token": interaction_token,
+            "token_expires_at": token_expires_at,
+            "parent_job_id": parent_job_id,
+            "parameters": dict(parameters or {}),
+            "attachments": [],
+            "created_at": now,
+            "updated_at": now,
+        }
+        async with self._writing() as connection:
+            await connection.execute(jobs.insert(), row)
+            if owner is not None:
+                await connection.execute(self._claim(job_id, owner, now, ttl))
+
+    async def mark_running(self, job_id: str) -> bool:
+        """Note that the engine has the job; return whether it was waiting."""
+        async with self._writing() as connection:
+            result = await connection.execute(
+                jobs.update()
+                .where(jobs.c.job_id == job_id, jobs.c.state == str(JobState.ACCEPTED))
+                .values(state=str(JobState.RUNNING), updated_at=self._clock())
+            )
+        return result.rowcount == 1
+
+    async def finish_job(
+        self,
+        job_id: str,
+        state: JobState,
+        *,
+        error_code: str | None = None,
+        channel_id: int | None = None,
+        message_id: int | None = None,
+        attachments: Sequence[PostedPicture] = (),
+    ) -> bool:
+        """Note how the job ended and forget the token that answered it.
+
+        Returns whether it was unfinished until now: of two that finish it, one is told so.
+        """
+        if state in UNFINISHED:
+            raise ValueError(f"{state} is not an end")
+        now = self._clock()
+        values: dict[str, Any] = {
+            "state": str(state),
+            "error_code": error_code,
+            "message_id": message_id,
+            "attachments": [asdict(picture) for picture in attachments],
+            "interaction_token": None,
+            "token_expires_at": None,
+            "updated_at": now,
+            "finished_at": now,
+        }
+        if channel_id is not None:
+            values["channel_id"] = channel_id
+        async with self._writing() as connection:
+            result = await connection.execute(
+                jobs.update().where(jobs.c.job_id == job_id, _IS_UNFINISHED).values(values)
+            )
+        return result.rowcount == 1
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return the job, or None if it was never there or is forgotten."""
+        async with self._reading() as connection:
+            row = (await connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id))).first()
+        return None if row is None else _job(row)
+
+    async def jobs_of_user(
+        self, user_id: int, *, limit: int = 10, before: tuple[float, str] | None = None
+    ) -> list[Job]:
+        """Return the member's jobs, newest first; `before` is the last one's `cursor`."""
+        query = (
+            sa.select(jobs)
+            .where(jobs.c.user_id == user_id)
+            .order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(
+                sa.tuple_(jobs.c.created_at, jobs.c.job_id)
+                < sa.tuple_(sa.literal(before[0], sa.Double), sa.literal(before[1], sa.Text))
+            )
+        async with self._reading() as connection:
+            return [_job(row) for row in await connection.execute(query)]
+
+    async def unfinished_jobs(self, *, orphaned: bool = False, limit: int = 1000) -> list[Job]:
+        """Return jobs without an end, oldest first; `orphaned` leaves out those under a claim."""
+        query = sa.select(jobs).where(_IS_UNFINISHED).order_by(jobs.c.created_at).limit(limit)
+        if orphaned:
+            held = sa.select(claims.c.key).where(
+                claims.c.key == jobs.c.job_id, claims.c.expires_at > self._clock()
+            )
+            query = query.where(~held.exists())
+        async with self._reading() as connection:
+            return [_job(row) for row in await connection.execute(query)]
+
+    async def claim(self, key: str, owner: str, ttl: float) -> bool:
+        """Take `key`, a job's or a press's id, for `ttl` seconds; return whether it is ours.
+
+        Of any number of processes one gets it. The same owner may take it again, which renews it,
+        so what must act once even within a process needs an owner of its own.
+        """
+        async with self._writing() as connection:
+            result = await connection.execute(self._claim(key, owner, self._clock(), ttl))
+        return result.rowcount == 1
+
+    async def renew_claims(self, owner: str, ttl: float) -> int:
+        """Hold everything of `owner` for another `ttl` seconds; return how much that is."""
+        async with self._writing() as connection:
+            result = await connection.execute(
+                claims.update()
+                .where(claims.c.owner == owner)
+                .values(expires_at=self._clock() + ttl)
+            )
+        return result.rowcount
+
+    async def release_claims(self, owner: str) -> int:
+        """Let go of everything of `owner`, so that others need not wait; return how much it was."""
+        async with self._writing() as connection:
+            result = await connection.execute(claims.delete().where(claims.c.owner == owner))
+        return result.rowcount
+
+    async def delete_jobs_of_user(self, user_id: int) -> int:
+        """Forget everything the member asked for, pictures kept for them included."""
+        async with self._writing() as connection:
+            theirs = sa.select(jobs.c.job_id).where(jobs.c.user_id == user_id)
+            await connection.execute(claims.delete().where(claims.c.key.in_(theirs)))
+            result = await connection.execute(jobs.delete().where(jobs.c.user_id == user_id))
+        return result.rowcount
+
+    async def purge(self, older_than: float) -> int:
+        """Forget jobs untouched since `older_than` (Unix time), and whatever has expired.
+
+        Returns how many jobs went. Deletes in chunks, so that writers are never kept waiting long.
+        """
+        now = self._clock()
+        async with self._writing() as connection:
+            await connection.execute(
+                kept_pictures.delete().where(kept_pictures.c.expires_at <= now)
+            )
+            await connection.execute(claims.delete().where(claims.c.expires_at <= now))
+            await connection.execute(
+                jobs.update()
+                .where(jobs.c.token_expires_at <= now)
+                .values(interaction_token=None, token_expires_at=None)
+            )
+        gone = 0
+        while True:
+            old = sa.select(jobs.c.job_id).where(jobs.c.updated_at < older_than)
+            async with self._writing() as connection:
+                result = await connection.execute(
+                    jobs.delete().where(jobs.c.job_id.in_(old.limit(PURGE_CHUNK)))
+                )
+            gone += result.rowcount
+            if result.rowcount < PURGE_CHUNK:
+                return gone
+
+    def _claim(self, key: str, owner: str, now: float, ttl: float) -> sa.Insert:
+        """Return the statement that takes a claim if it is free, expired or ours already."""
+        insert = insert_for(self.engine, claims).values(key=key, owner=owner, expires_at=now + ttl)
+        return insert.on_conflict_do_update(
+            index_elements=[claims.c.key],
+            set_={"owner": insert.excluded.owner, "expires_at": insert.excluded.expires_at},
+            where=(claims.c.expires_at <= now) | (claims.c.owner == owner),
+        )
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    """Return a row as the value the rest of the project knows."""
+    values = dict(row._mapping)
+    values["state"] = JobState(values["state"])
+    values["attachments"] = tuple(PostedPicture(**one) for one in values["attachments"])
+    return Job(**values)

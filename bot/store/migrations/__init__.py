@@ -1,0 +1,1 @@
+"""Alembic's environment for the store; `bot.store.migrate` runs it at every start."""
