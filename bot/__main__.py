@@ -7,15 +7,24 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Coroutine
+import tempfile
+import webbrowser
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from bot import __version__, exit_codes, logs
 from bot.config import Settings, load_settings, settings_table
 from bot.errors import StartupError
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from bot.sandbox import Sandbox
+
+MESSAGE_CONTENT: Final = 1 << 15
+"""The privileged intent's bit, which the sandbox's portal has enabled for trials."""
 
 app = typer.Typer(
     name="turbocord",
@@ -98,12 +107,19 @@ def sandbox(
 def demo(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8123,
     model: Annotated[str | None, typer.Option(help="Name, folder or file of the model.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Run sandbox and bot together: no token, no account, no graphics card."""
-    from bot.trial import demo as run_demo
-
     logs.set_up()
-    _run(run_demo(port=port, model=model))
+
+    async def main() -> None:
+        async with _sandboxed_bot(port=port, model=model) as (server, bot):
+            print(f"Open {server.base_url}/ and type /imagine", flush=True)
+            if browser:
+                await asyncio.to_thread(webbrowser.open, f"{server.base_url}/")
+            await bot.until_closed()
+
+    _run(main())
 
 
 @app.command(name="try")
@@ -114,21 +130,80 @@ def try_(
         Path | None, typer.Option(help="Picture for the command's attachment option.", exists=True)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name, folder or file of the model.")] = None,
+    timeout: Annotated[float, typer.Option(help="Longest wait for the reply, seconds.")] = 120.0,
 ) -> None:
     """Send one command over the wire, save the pictures, print one JSON line."""
-    from bot.trial import try_command
-
     logs.set_up("WARNING")
+    files = {"image": (image.name, image.read_bytes())} if image else None
+    _run(_try(command, out=out, files=files, model=model, timeout=timeout))
 
-    async def main() -> int:
-        report = await try_command(command, out=out, image=image, model=model)
-        print(json.dumps(report, ensure_ascii=False))
-        if report["refused"]:
-            print(f"turbocord: {report['text']}", file=sys.stderr)
+
+def _save(folder: Path, pictures: dict[str, bytes]) -> list[Path]:
+    """Write the pictures into `folder` under their own names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / Path(name).name for name in pictures]
+    for path, data in zip(paths, pictures.values(), strict=True):
+        path.write_bytes(data)
+    return paths
+
+
+async def _try(
+    command: str,
+    *,
+    out: Path,
+    files: dict[str, tuple[str, bytes]] | None,
+    model: str | None,
+    timeout: float,
+) -> int:
+    from bot.sandbox import SandboxError
+    from bot.studio import Outcome
+    from bot.trial import report_of, text_of
+
+    async with _sandboxed_bot(port=0, model=model) as (server, bot), server.client() as member:
+        outcomes: list[Outcome] = []
+        bot.studio.observers.append(outcomes.append)
+        before = max((entry["id"] for entry in await member.traffic()), default=0)
+        try:
+            interaction = await member.command(command, user="ada", channel="general", files=files)
+            record = await member.wait_response(interaction, timeout=timeout)
+        except (SandboxError, TimeoutError) as error:
+            print(f"turbocord: {error}", file=sys.stderr)
             return exit_codes.REFUSED
-        return exit_codes.OK
+        message = record["response"]
+        pictures = {one["filename"]: await member.download(one) for one in message["files"]}
+        saved = await asyncio.to_thread(_save, out, pictures)
+        report = report_of(
+            record,
+            outcomes[-1] if outcomes else None,
+            text=message["content"] or text_of(message["components"]),
+            files=saved,
+            traffic=await member.traffic(after=before),
+        )
+    print(json.dumps(report, ensure_ascii=False))
+    if report["refused"]:
+        print(f"turbocord: {report['text']}", file=sys.stderr)
+        return exit_codes.REFUSED
+    return exit_codes.OK
 
-    _run(main())
+
+@contextlib.asynccontextmanager
+async def _sandboxed_bot(*, port: int, model: str | None) -> AsyncIterator[tuple[Sandbox, App]]:
+    """Yield a sandbox and a bot that is connected to it, its store in a folder of its own."""
+    from bot.app import connected  # torch loads only for commands that draw
+    from bot.sandbox import Sandbox
+    from bot.trial import trial_settings
+
+    with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
+        async with Sandbox(port=port, privileged_intents=MESSAGE_CONTENT) as server:
+            settings = trial_settings(
+                Path(folder),
+                api_base=server.base_url,
+                gateway=server.gateway_url,
+                token=server.token,
+                model=model,
+            )
+            async with connected(settings) as bot:
+                yield server, bot
 
 
 @app.command()

@@ -19,10 +19,12 @@ import aiohttp
 from bot import exit_codes
 from bot.client import TurboBot, point_at
 from bot.config import Settings
+from bot.engine.launch import build_scheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.errors import StartupError
 from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
 from bot.imaging.intake import Intake
+from bot.journal import Journal
 from bot.policy import Defaults
 from bot.ratelimit import Quota, RateLimiter
 from bot.request import SIZES
@@ -33,7 +35,7 @@ from bot.studio import Studio
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class App:
     """A started bot's parts, for the command line and the tests."""
 
@@ -42,6 +44,7 @@ class App:
     studio: Studio
     store: Store
     bot: TurboBot
+    serving: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Connect to Discord and stay until cancelled.
@@ -57,14 +60,28 @@ class App:
             )
         await self.bot.serve(token)
 
+    async def sync(self) -> None:
+        """Log in without connecting and upload the command tree. Raises StartupError."""
+        await self.bot.upload_tree(self.settings.token.get_secret_value())
+
+    async def until_closed(self) -> None:
+        """Return when the connection has ended; raises why, when that was not asked for."""
+        if self.serving is not None:
+            await asyncio.shield(self.serving)
+
     async def wait_until_ready(self) -> None:
         """Return once the gateway is connected and every guild is known."""
         await self.bot.wait_until_ready()
 
 
 @asynccontextmanager
-async def started(settings: Settings) -> AsyncIterator[App]:
-    """Build every part in order, yield the App, and take the parts down in reverse."""
+async def started(
+    settings: Settings, *, scheduler: BatchScheduler | None = None
+) -> AsyncIterator[App]:
+    """Build every part in order, yield the App, and take the parts down in reverse.
+
+    `scheduler` replaces the engine that the settings ask for, for load tests without a model.
+    """
     point_at(settings.api_base, settings.gateway)
     async with contextlib.AsyncExitStack() as stack:
         store = await Store.open(settings.database_url)
@@ -80,7 +97,7 @@ async def started(settings: Settings) -> AsyncIterator[App]:
             max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-        scheduler = build_scheduler(settings)
+        scheduler = scheduler or scheduler_of(settings)
         await scheduler.start()
         stack.push_async_callback(scheduler.stop, settings.drain_seconds)
         service = ImageService(
@@ -99,7 +116,7 @@ async def started(settings: Settings) -> AsyncIterator[App]:
             model=settings.model,
             default_size=SIZES[settings.default_size],
         )
-        studio = Studio(service=service, defaults=defaults_of(settings))
+        studio = Studio(service=service, journal=Journal(store), defaults=defaults_of(settings))
         shard_ids, shard_count = shards_of(settings)
         bot = TurboBot(
             studio=studio,
@@ -113,13 +130,15 @@ async def started(settings: Settings) -> AsyncIterator[App]:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[App]:
+async def connected(
+    settings: Settings, *, scheduler: BatchScheduler | None = None
+) -> AsyncIterator[App]:
     """Yield a started App that is connected and ready; disconnect it at the end.
 
     Raises whatever `App.serve` raises when it ends before the bot is ready.
     """
-    async with started(settings) as app:
-        serving = asyncio.create_task(app.serve(), name="serve")
+    async with started(settings, scheduler=scheduler) as app:
+        app.serving = serving = asyncio.create_task(app.serve(), name="serve")
         ready = asyncio.create_task(app.wait_until_ready(), name="ready")
         try:
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -130,6 +149,21 @@ async def connected(settings: Settings) -> AsyncIterator[App]:
             ready.cancel()
             await app.bot.close()
             await asyncio.gather(serving, ready, return_exceptions=True)
+
+
+def scheduler_of(settings: Settings) -> BatchScheduler:
+    """Return the engine that the settings ask for, not started yet."""
+    return build_scheduler(
+        settings.model,
+        device=settings.device,
+        max_batch=settings.max_batch,
+        vae=settings.vae,
+        compile=settings.compile,
+        cache=settings.cache_dir,
+        max_pictures=settings.queue_total,
+        max_per_guild=settings.queue_guild,
+        max_per_member=settings.queue_member,
+    )
 
 
 def defaults_of(settings: Settings) -> Defaults:

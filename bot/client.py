@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -24,7 +24,14 @@ from bot.words import catalogue
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS: Final = ("cogs.imagine", "cogs.remix", "cogs.mentions", "cogs.results")
+EXTENSIONS: Final = (
+    "cogs.imagine",
+    "cogs.remix",
+    "cogs.mentions",
+    "cogs.results",
+    "cogs.blend",
+    "cogs.live",
+)
 
 TREE_HASH: Final = "command_tree_hash"
 
@@ -118,11 +125,51 @@ class TurboBot(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            shard_ids=list(shard_ids) if shard_ids else None,
+            shard_ids=list(shard_ids) if shard_ids else None,  # type: ignore[arg-type]  # None is its default
             shard_count=shard_count,
         )
         self.studio = studio
         self.store = store
+        self.malformed_events = 0
+        self._waiting: dict[int, str] = {}
+        self._guard_parsers()
+
+    def _guard_parsers(self) -> None:
+        """Keep one malformed gateway event from ending the process.
+
+        discord.py parses events inside the connection's own loop, so that an exception there
+        (a missing key is enough) ends the shard and with it the client. There is no public hook.
+        """
+        parsers = self._connection.parsers
+        for event, parse in list(parsers.items()):
+            parsers[event] = self._guarded(event, parse)
+
+    def _guarded(self, event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
+        def guarded(data: Any) -> None:
+            try:
+                parse(data)
+            except Exception:
+                self.malformed_events += 1
+                log.exception("gateway event %s could not be read and was left out", event)
+
+        return guarded
+
+    # Waiting replies: deleting the "thinking" message is how a member says never mind.
+
+    def watch_reply(self, message_id: int, job_id: str) -> None:
+        """Abandon `job_id` when the message that announces it is deleted."""
+        self._waiting[message_id] = job_id
+
+    def forget_reply(self, message_id: int | None) -> None:
+        """The reply was answered; its message may be deleted freely."""
+        if message_id is not None:
+            self._waiting.pop(message_id, None)
+
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """Stop drawing for a request whose waiting message was deleted."""
+        job_id = self._waiting.pop(payload.message_id, None)
+        if job_id is not None:
+            self.studio.abandon(job_id)
 
     async def setup_hook(self) -> None:
         """Load the cogs and sync the tree where it changed; runs before the gateway connects."""
@@ -155,6 +202,11 @@ class TurboBot(commands.AutoShardedBot):
                 "TURBOCORD_API_BASE",
                 exit_code=exit_codes.UNREACHABLE,
             ) from error
+
+    async def upload_tree(self, token: str) -> None:
+        """Log in, which loads the cogs, and upload the command tree whether it changed or not."""
+        await self.login(token)
+        await self.sync_if_changed(force=True)
 
     async def sync_if_changed(self, *, force: bool = False) -> bool:
         """Upload the command tree unless Discord has it already; Discord allows 200 creates a day.

@@ -1,10 +1,88 @@
 """What is written down of each request, so that buttons last and a restart loses nothing.
 
-The store may be away: drawing goes on without it, and the log says once what was not kept.
+The store may be away: drawing goes on without it, and the log says what was not kept.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from bot.errors import StoreError
+from bot.recall import parameters_of
+from bot.request import Asker, ImageRequest
+from bot.store import JobState, PostedPicture, Store
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The message that carries a result; ids are Discord snowflakes."""
+
+    channel_id: int
+    message_id: int
+    pictures: tuple[PostedPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """By what an answer can be given later: the interaction's token and when it ends (Unix time).
+
+    Both are None for a mention, which is answered in its channel.
+    """
+
+    application_id: int | None = None
+    token: str | None = None
+    expires_at: float | None = None
+
+
+class Journal:
+    """Writes requests down; a store that fails costs a log line, never a picture."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def accept(
+        self, request: ImageRequest, asker: Asker, line: Line, *, kind: str, parent: str | None
+    ) -> None:
+        """Write down that the request was accepted, and how to answer it after a restart."""
+        await self._try(
+            "accept",
+            self.store.accept_job(
+                job_id=request.job_id,
+                kind=kind,
+                guild_id=asker.guild_id,
+                channel_id=asker.channel_id,
+                user_id=asker.user_id,
+                application_id=line.application_id,
+                interaction_token=line.token,
+                token_expires_at=line.expires_at,
+                parent_job_id=parent,
+                parameters=parameters_of(request),
+            ),
+        )
+
+    async def done(self, job_id: str, posted: Posted) -> None:
+        """Write down what was drawn and where it hangs."""
+        await self._try(
+            "done",
+            self.store.finish_job(
+                job_id,
+                JobState.DONE,
+                message_id=posted.message_id,
+                channel_id=posted.channel_id,
+                attachments=posted.pictures,
+            ),
+        )
+
+    async def ended(self, job_id: str, state: JobState, *, code: str | None = None) -> None:
+        """Write down that there is no picture, and why."""
+        await self._try(state, self.store.finish_job(job_id, state, error_code=code))
+
+    async def _try(self, what: str, writing: Awaitable[object]) -> None:
+        try:
+            await writing
+        except StoreError as error:
+            log.warning("not kept (%s): %s", what, error)

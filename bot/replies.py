@@ -117,18 +117,13 @@ def files_of(
     ]
 
 
-def result_view(
-    result: ImageResult,
-    *,
-    locale: str,
-    rows: Sequence[discord.ui.ActionRow[Any]] = (),
-    note: str | None = None,
-    spoiler: bool = False,
-) -> discord.ui.LayoutView:
-    """Return the message of a finished request: gallery, prompt, parameters, rows of controls."""
+def result_parts(
+    result: ImageResult, *, locale: str, note: str | None = None, spoiler: bool = False
+) -> tuple[discord.ui.MediaGallery[Any], discord.ui.TextDisplay[Any]]:
+    """Return what a finished request shows: its gallery, and the text under it."""
     request = result.request
     prefix = "SPOILER_" if spoiler else ""
-    gallery = discord.ui.MediaGallery[discord.ui.LayoutView](
+    gallery: discord.ui.MediaGallery[Any] = discord.ui.MediaGallery(
         *(
             discord.MediaGalleryItem(
                 f"attachment://{prefix}{picture.filename}",
@@ -153,10 +148,21 @@ def result_view(
     )
     if note:
         lines.append(f"-# {note}")
+    return gallery, discord.ui.TextDisplay("\n".join(lines))
+
+
+def result_view(
+    result: ImageResult,
+    *,
+    locale: str,
+    rows: Sequence[discord.ui.ActionRow[Any]] = (),
+    note: str | None = None,
+    spoiler: bool = False,
+) -> discord.ui.LayoutView:
+    """Return the message of a finished request: gallery, prompt, parameters, rows of controls."""
     view = discord.ui.LayoutView(timeout=None)
-    container = discord.ui.Container[discord.ui.LayoutView](
-        gallery,
-        discord.ui.TextDisplay("\n".join(lines)),
+    container: discord.ui.Container[Any] = discord.ui.Container(
+        *result_parts(result, locale=locale, note=note, spoiler=spoiler),
         accent_colour=REPLY_COLOUR,
     )
     for row in rows:
@@ -193,6 +199,13 @@ def text_view(text: str) -> discord.ui.LayoutView:
     """
     view = discord.ui.LayoutView(timeout=None)
     view.add_item(discord.ui.TextDisplay(text))
+    return view
+
+
+def waiting_view(text: str, row: discord.ui.ActionRow[Any]) -> discord.ui.LayoutView:
+    """Return the message of a request that waits, with a way to leave the queue."""
+    view = text_view(text)
+    view.add_item(row)
     return view
 
 

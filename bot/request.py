@@ -177,7 +177,12 @@ class ImageRequest:
     private: bool = False
     scale: int = 1
     max_bytes: int = 10 * 1024 * 1024
-    job_id: str = field(default_factory=lambda: secrets.token_hex(6))
+    job_id: str = field(default_factory=lambda: ImageRequest.new_job_id())
+
+    @staticmethod
+    def new_job_id() -> str:
+        """Return 48 random bits in hex: short enough for a custom_id, too many to guess."""
+        return secrets.token_hex(6)
 
     @property
     def model_prompt(self) -> str:

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from PIL import Image
 
-from bot.engine.scheduler import BatchScheduler, Ticket
+from bot.engine.scheduler import BatchScheduler
+from bot.engine.ticket import Ticket
 from bot.imaging.encode import encode_picture, make_filename
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake, nearest_size

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bot.engine.scheduler import Ticket
+from bot.engine.ticket import Ticket
 from bot.errors import Abandoned, Refused, TurbocordError
 from bot.imaging.metadata import Metadata, read_metadata
-from bot.journal import Journal, Posted
+from bot.journal import Journal, Line, Posted
 from bot.policy import Defaults, resolve
 from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Wish
 from bot.service import ImageService
+from bot.store import JobState
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,17 @@ class Outcome:
 
     kind: str
     job_id: str
-    state: str
+    state: JobState
     code: str | None = None
     result: ImageResult | None = None
 
 
 class Reply(Protocol):
     """The member's side of one request."""
+
+    @property
+    def line(self) -> Line:
+        """By what an answer can be given after a restart."""
 
     def open(self, *, soon: bool) -> None:
         """See to the acknowledgement: very shortly, or later when the picture may come `soon`."""
@@ -68,6 +73,7 @@ class Studio:
         self.service = service
         self.journal = journal
         self.defaults = defaults
+        self.styles: tuple[str, ...] = ()
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
 
@@ -108,6 +114,21 @@ class Studio:
             observer(outcome)
         return outcome
 
+    async def share(self, reply: Reply, result: ImageResult, asker: Asker, *, kind: str) -> Outcome:
+        """Post a finished result once more, for everyone, as a job of its own."""
+        request = replace(
+            result.request, job_id=ImageRequest.new_job_id(), private=False, user_id=asker.user_id
+        )
+        shared = replace(result, request=request)
+        job_id = request.job_id
+        try:
+            await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
+            posted = await reply.deliver(shared)
+            await self.journal.done(job_id, posted)
+        except TurbocordError as error:
+            return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
+        return Outcome(kind, job_id, JobState.DONE, result=shared)
+
     async def _see_through(
         self,
         reply: Reply,
@@ -122,25 +143,25 @@ class Studio:
             made = wish if isinstance(wish, Wish) else await wish()
             request = resolve(made, asker, self.defaults)
             job_id = request.job_id
-            await self.journal.accept(request, asker, kind=kind, parent=parent)
+            await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
             result = await self._work(reply, request)
             posted = await reply.deliver(result)
-            await self.journal.done(job_id, result, posted)
+            await self.journal.done(job_id, posted)
             _log_done(kind, asker, result)
-            return Outcome(kind, job_id, "done", result=result)
+            return Outcome(kind, job_id, JobState.DONE, result=result)
         except Abandoned:
             log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
-            await self.journal.ended(job_id, "abandoned")
-            return Outcome(kind, job_id, "abandoned")
+            await self.journal.ended(job_id, JobState.ABANDONED)
+            return Outcome(kind, job_id, JobState.ABANDONED)
         except Refused as error:
             log.info("job=%s kind=%s outcome=refused code=%s", job_id, kind, error.code)
-            return await self._refuse(reply, error, "refused", kind, job_id)
+            return await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
         except TurbocordError as error:
             log.error("job=%s kind=%s outcome=failed code=%s", job_id, kind, error.code)
-            return await self._refuse(reply, error, "failed", kind, job_id)
+            return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
         except Exception as error:
             log.exception("job=%s kind=%s outcome=failed", job_id, kind)
-            return await self._refuse(reply, error, "failed", kind, job_id)
+            return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
 
     async def _work(self, reply: Reply, request: ImageRequest) -> ImageResult:
         """Run the request where `abandon` can reach it. Raises Abandoned when it did."""
@@ -163,7 +184,7 @@ class Studio:
             del self._running[request.job_id]
 
     async def _refuse(
-        self, reply: Reply, error: Exception, state: str, kind: str, job_id: str
+        self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str
     ) -> Outcome:
         code = error.code if isinstance(error, TurbocordError) else type(error).__name__
         await self.journal.ended(job_id, state, code=code)
@@ -176,7 +197,8 @@ class Studio:
     def _soon(self, wish: Wish | WishMaker) -> bool:
         """Return whether the picture may be ready before a direct answer would be late."""
         images = (wish.count if isinstance(wish, Wish) else None) or self.defaults.count
-        return self.service.scheduler.estimate_seconds(images) < SOON_SECONDS
+        scheduler = self.service.scheduler
+        return scheduler.estimate(ahead=scheduler.stats().waiting, own=images) < SOON_SECONDS
 
 
 def _log_done(kind: str, asker: Asker, result: ImageResult) -> None:

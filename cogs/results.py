@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import discord
 from discord.ext import commands
@@ -153,8 +153,8 @@ class Results(commands.Cog):
         """Rebuild the message's controls around the chosen picture: one REST call."""
         assert interaction.message is not None
         assert interaction.data is not None
-        values = interaction.data.get("values") or ["0"]
-        chosen = int(str(values[0])) if str(values[0]).isdecimal() else 0
+        values = cast("list[str]", interaction.data.get("values") or ["0"])
+        chosen = int(values[0]) if values[0].isdecimal() else 0
         view = discord.ui.LayoutView.from_message(interaction.message, timeout=None)
         job = await self._job(interaction, press)
         seeds = [one.seed for one in job.attachments] if job else []
@@ -189,6 +189,7 @@ class Results(commands.Cog):
         if not self.bot.studio.abandon(press.job_id, user_id=interaction.user.id):
             raise NotAllowed("nothing_to_cancel")
         await interaction.response.defer()
+        await interaction.delete_original_response()
 
 
 def author_of(message: discord.Message) -> int | None:

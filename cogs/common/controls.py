@@ -98,7 +98,16 @@ _STYLES: Final = {
     Action.REMIX: ("🖌️", discord.ButtonStyle.primary),
     Action.UPSCALE: ("🔍", discord.ButtonStyle.secondary),
     Action.DELETE: ("🗑️", discord.ButtonStyle.danger),
+    Action.CANCEL: ("✖️", discord.ButtonStyle.secondary),
 }
+
+UNDER_RESULTS: Final = (
+    Action.REROLL,
+    Action.VARY,
+    Action.REMIX,
+    Action.UPSCALE,
+    Action.DELETE,
+)
 
 
 def button(action: Action, job_id: str, picture: int, *, locale: str) -> Control:
@@ -143,6 +152,13 @@ def control_rows(
     if len(seeds) > 1:
         rows.append(discord.ui.ActionRow(chooser(job_id, seeds, chosen, locale=locale)))
     rows.append(
-        discord.ui.ActionRow(*(button(action, job_id, chosen, locale=locale) for action in _STYLES))
+        discord.ui.ActionRow(
+            *(button(action, job_id, chosen, locale=locale) for action in UNDER_RESULTS)
+        )
     )
     return rows
+
+
+def cancel_button(job_id: str, *, locale: str) -> discord.ui.ActionRow[Any]:
+    """Return the row with the button that leaves the queue."""
+    return discord.ui.ActionRow(button(Action.CANCEL, job_id, 0, locale=locale))

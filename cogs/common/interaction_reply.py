@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 
-from bot.journal import Posted
-from bot.replies import Outgoing, error_text, is_refusal, result_message, text_message
+from bot.journal import Line, Posted
+from bot.replies import (
+    Outgoing,
+    error_text,
+    is_refusal,
+    result_message,
+    text_message,
+    waiting_view,
+    when,
+)
 from bot.request import ImageResult
-from cogs.common.controls import control_rows
+from bot.words import say
+from cogs.common.controls import cancel_button, control_rows
 from cogs.common.delivery import (
     ALREADY_ACKNOWLEDGED,
     Rung,
@@ -25,7 +34,7 @@ from cogs.common.shrink import within_limit
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
-    from bot.engine.scheduler import Ticket
+    from bot.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +46,11 @@ REFUSAL_WINDOW = 0.15
 
 LATE = 1.0
 """An interaction this old when it reaches us is acknowledged at once."""
+
+TELL_AFTER = 2.0
+"""Seconds of waiting that are worth telling a member about."""
+
+TELL_AGAIN = 10.0
 
 TOKEN_SECONDS = 14.5 * 60
 """An interaction token lives fifteen minutes; the last half is left for the upload."""
@@ -57,14 +71,16 @@ class InteractionReply:
         self.ephemeral = ephemeral
         self.locale = str(interaction.locale)
         self.message_id: int | None = None
+        self.job_id: str | None = None
         self._lock = asyncio.Lock()
         self._acknowledgement: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
 
     @property
-    def channel_id(self) -> int | None:
-        """The channel the interaction came from."""
-        return self.interaction.channel_id
+    def line(self) -> Line:
+        """The interaction's token, which answers for fifteen minutes, whatever process holds it."""
+        created = discord.utils.snowflake_time(self.interaction.id).timestamp()
+        return Line(self.interaction.application_id, self.interaction.token, created + 15 * 60)
 
     # Acknowledging
 
@@ -100,7 +116,12 @@ class InteractionReply:
             else:
                 if answer is not None:
                     self.message_id = answer.message_id
-                    self.interaction.client.watch_reply(self)
+                self._watch()
+
+    def _watch(self) -> None:
+        """Once both are known, tie the waiting message to the job it waits for."""
+        if self.message_id is not None and self.job_id is not None:
+            self.interaction.client.watch_reply(self.message_id, self.job_id)
 
     async def _settle(self) -> None:
         """Stop a pending acknowledgement, or wait for one that is on its way."""
@@ -115,6 +136,28 @@ class InteractionReply:
 
     def queued(self, ticket: Ticket, job_id: str) -> None:
         """Note the place in the queue, to tell the member about a wait worth telling."""
+        self.job_id = job_id
+        self._watch()
+        self._waiting = asyncio.create_task(self._tell_wait(ticket, job_id))
+
+    async def _tell_wait(self, ticket: Ticket, job_id: str) -> None:
+        """Say the place in the queue, at most twice, with a button to leave it."""
+        for pause in (TELL_AFTER, TELL_AGAIN):
+            await asyncio.sleep(pause)
+            if ticket.done or ticket.estimate_seconds < TELL_AFTER or self.message_id is None:
+                return
+            text = say(
+                self.locale,
+                "wait.queued",
+                ahead=ticket.position,
+                when=when(ticket.estimate_seconds, time.time()),
+            )
+            try:
+                await self.interaction.edit_original_response(
+                    view=waiting_view(text, cancel_button(job_id, locale=self.locale))
+                )
+            except (discord.HTTPException, OSError) as error:
+                log.info("the wait could not be told: %s", describe(error))
 
     # Answering
 
@@ -122,19 +165,21 @@ class InteractionReply:
         """Hand over the pictures by the first way that works. Raises DeliveryFailed."""
 
         async def send(result: ImageResult) -> discord.Message:
-            return await self._send(
-                result_message(
-                    result,
-                    locale=self.locale,
-                    rows=lambda: control_rows(
-                        result.request.job_id,
-                        [picture.seed for picture in result.pictures],
-                        locale=self.locale,
-                    ),
-                )
-            )
+            return await self._send(self.message(result))
 
         return posted_of(await within_limit(result, send), result)
+
+    def message(self, result: ImageResult) -> Outgoing:
+        """Return the message that carries the result: its pictures with the lasting controls."""
+        return result_message(
+            result,
+            locale=self.locale,
+            rows=lambda: control_rows(
+                result.request.job_id,
+                [picture.seed for picture in result.pictures],
+                locale=self.locale,
+            ),
+        )
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture, to the member alone where possible."""
@@ -144,6 +189,7 @@ class InteractionReply:
     async def _send(self, message: Outgoing, *, quietly: bool = False) -> discord.Message:
         await self._settle()
         interaction = self.interaction
+        interaction.client.forget_reply(self.message_id)
         rungs: list[Rung[Any]] = []
         if not interaction.response.is_done():
             rungs.append(("first response", lambda: self._respond(message, quietly)))

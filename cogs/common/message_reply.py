@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 
-from bot.journal import Posted
+from bot.journal import Line, Posted
 from bot.replies import Outgoing, error_text, result_message, text_message
 from bot.request import ImageResult
 from cogs.common.controls import control_rows
@@ -18,7 +18,7 @@ from cogs.common.posted import posted_of
 from cogs.common.shrink import within_limit
 
 if TYPE_CHECKING:
-    from bot.engine.scheduler import Ticket
+    from bot.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,11 @@ class MessageReply:
         self.message = message
         self.locale = locale
         self._typing: asyncio.Task[None] | None = None
+
+    @property
+    def line(self) -> Line:
+        """Nothing but the channel, which the journal knows anyway."""
+        return Line()
 
     def open(self, *, soon: bool) -> None:
         """Show that the bot is at work; nothing has to be acknowledged."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import discord
 
@@ -30,10 +31,10 @@ def pictures_in(message: discord.Message) -> list[PictureSource]:
     """
     found: list[PictureSource] = []
     found.extend(_attached(message.attachments, message.channel.id, message.id))
-    if not found:
-        found.extend(_in_galleries(message.components))
+    found.extend(_in_galleries(message.components, message.channel.id, message.id))
     for snapshot in message.message_snapshots:
         found.extend(_attached(snapshot.attachments, None, None))
+        found.extend(_in_galleries(snapshot.components, None, None))
         found.extend(_embedded(snapshot.embeds))
     found.extend(_embedded(message.embeds))
     return found
@@ -56,11 +57,22 @@ def _attached(
             )
 
 
-def _in_galleries(components: list[Any]) -> Iterator[PictureSource]:
+def _in_galleries(
+    components: Sequence[Any], channel_id: int | None, message_id: int | None
+) -> Iterator[PictureSource]:
+    """Yield the pictures a Components V2 message shows, which `attachments` leaves out."""
     for component in components:
-        for item in getattr(component, "items", ()):
-            yield PictureSource(url=item.media.url, filename="picture")
-        yield from _in_galleries(getattr(component, "children", []))
+        if isinstance(component, discord.MediaGalleryComponent):
+            for item in component.items:
+                yield PictureSource(
+                    url=item.media.url,
+                    filename=PurePosixPath(urlsplit(item.media.url).path).name or "picture",
+                    channel_id=channel_id,
+                    message_id=message_id,
+                    attachment_id=item.media.attachment_id,
+                )
+        elif isinstance(component, discord.Container):
+            yield from _in_galleries(component.children, channel_id, message_id)
 
 
 def _embedded(embeds: list[discord.Embed]) -> Iterator[PictureSource]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from bot.errors import DeliveryFailed
-from bot.imaging.encode import shrink_picture
+from bot.imaging.encode import shrink
 from bot.request import ImageResult
 from cogs.common.delivery import TooLarge
 
@@ -32,9 +30,5 @@ async def within_limit(result: ImageResult, send: Callable[[ImageResult], Awaita
         except TooLarge:
             limit = max(len(picture.data) for picture in result.pictures) // 2
             log.warning("job=%s upload too large, down to %d bytes", result.request.job_id, limit)
-            pictures = [
-                await asyncio.to_thread(shrink_picture, picture, limit)
-                for picture in result.pictures
-            ]
-            result = replace(result, pictures=tuple(pictures))
+            result = await shrink(result, limit)
     raise DeliveryFailed
