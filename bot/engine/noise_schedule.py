@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
+from bot import exit_codes
 from bot.errors import StartupError
 from bot.request import effective_steps
 
 ANCESTRAL = "EulerAncestralDiscreteScheduler"
 PLAIN = "EulerDiscreteScheduler"
 SUPPORTED = (ANCESTRAL, PLAIN)
-EXIT_BAD_MODEL = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +57,13 @@ class NoiseSchedule:
                 f"The model folder asks for the noise scheduler {name}; supported are "
                 f"{' and '.join(SUPPORTED)}. Change scheduler/scheduler_config.json to one of "
                 "them if the model allows it.",
-                exit_code=EXIT_BAD_MODEL,
+                exit_code=exit_codes.MODEL,
             )
         if config.prediction_type not in ("epsilon", "v_prediction"):
             raise StartupError(
                 f"The model folder's prediction_type is {config.prediction_type!r}; supported are "
                 "'epsilon' and 'v_prediction'.",
-                exit_code=EXIT_BAD_MODEL,
+                exit_code=exit_codes.MODEL,
             )
         self.ancestral = name == ANCESTRAL
         self.v_prediction = config.prediction_type == "v_prediction"

@@ -66,6 +66,16 @@ class NullPipeline:
         # A rolled copy: different for each seed at the cost of one memory copy.
         return np.roll(photo_like(draw.width, draw.height), draw.seed % 4096, axis=(0, 1))
 
+    def attend(self, busy: bool) -> None:
+        """Do nothing: there is no device to share."""
+
+    def prepare(self, max_rows: int) -> None:
+        """Do nothing: any number of rows is the same."""
+
+    def improve(self, idle_seconds: float) -> bool:
+        """Do nothing: it is as fast as it gets."""
+        return False
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell that memory never runs out by our doing."""
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bot.engine.cpu import CoreShare
 from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
-from bot.engine.vae import LatentCodec, blend
+from bot.engine.vae import DECODE_CHUNK, LatentCodec, blend
 from bot.errors import BadOutput, BadParameter
 from bot.models.loader import LoadedModel, load_model, resolve_model
 from bot.request import Draw, Pixels
@@ -21,9 +22,7 @@ from bot.request import Draw, Pixels
 F = TypeVar("F", bound=Callable[..., Any])
 inference = cast(Callable[[F], F], torch.inference_mode())
 
-Denoise = Callable[
-    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
-]
+Denoise = Callable[..., torch.Tensor]
 """(input, timesteps, embeds, pooled, time_ids) → the UNet's output; all have one row a picture."""
 
 
@@ -38,10 +37,11 @@ class TurboSample:
     latents: torch.Tensor
     """(1, c, h, w), fp32, on the device."""
     noise: torch.Tensor
-    """(n, c, h, w): all noise the steps will add, drawn at once from the sample's own generator."""
+    """(n, c, h, w): what each step adds, drawn at once from the sample's own generator."""
     timesteps: torch.Tensor
     coefficients: torch.Tensor
     time_ids: torch.Tensor
+    guidance: torch.Tensor | None
     index: int = 0
 
     @property
@@ -56,7 +56,7 @@ class DecodedPictures:
 
     pixels: torch.Tensor
     usable: torch.Tensor
-    samples: Sequence[TurboSample] = field(default_factory=tuple)
+    samples: Sequence[TurboSample]
 
     def collect(self) -> list[Pixels | None]:
         """Wait for the device; None where a picture is not usable."""
@@ -71,7 +71,13 @@ class DecodedPictures:
 class TurboPipeline:
     """Draws for any mix of samples of one size in one UNet call. Owned by one thread."""
 
-    def __init__(self, model: LoadedModel, *, prompt_cache: PromptCache | None = None) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        prompt_cache: PromptCache | None = None,
+        share: CoreShare | None = None,
+    ) -> None:
         self.model = model
         self.device = model.device
         self.dtype = model.dtype
@@ -79,7 +85,10 @@ class TurboPipeline:
         self._prompts = PromptEncoder(model.pipeline, self.prompt_cache)
         self._codec = LatentCodec(model.vae)
         self._denoise: Denoise = self._eager
+        self._decode: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._codec.decode
         self._zeros: Condition | None = None
+        self._share = share
+        self._threads = 0
 
     @classmethod
     def load(
@@ -88,13 +97,26 @@ class TurboPipeline:
         *,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
+        vae: str = "auto",
     ) -> TurboPipeline:
         """Load "starter", "tiny", a folder or a .safetensors file. Raises StartupError."""
-        return cls(load_model(resolve_model(str(name_or_path)), device=device, dtype=dtype))
+        path = resolve_model(str(name_or_path))
+        return cls(load_model(path, device=device, dtype=dtype, vae=vae))
 
     def sibling(self) -> TurboPipeline:
-        """Return a pipeline for another thread over the same weights and prompt cache."""
-        return TurboPipeline(self.model, prompt_cache=self.prompt_cache)
+        """Return a pipeline for another thread over the same weights, prompt cache and cores."""
+        return TurboPipeline(self.model, prompt_cache=self.prompt_cache, share=self._share)
+
+    def share_cores(self, share: CoreShare) -> None:
+        """Use no more than this engine's part of the CPU's cores."""
+        self._share = share
+
+    def improve(self, idle_seconds: float) -> bool:
+        """Use spare time to get faster; False when there is nothing to do."""
+        return False
+
+    def prepare(self, max_rows: int) -> None:
+        """Get ready for calls of up to `max_rows` UNet rows; nothing to do without graphs."""
 
     @property
     def model_name(self) -> str:
@@ -119,6 +141,7 @@ class TurboPipeline:
 
         Raises BadParameter when a size is not one the model's latents can have.
         """
+        self._use_cores()
         for draw in draws:
             self._check(draw)
         texts = [draw.prompt for draw in draws]
@@ -137,33 +160,19 @@ class TurboPipeline:
     @inference
     def step(self, samples: Sequence[TurboSample]) -> None:
         """Advance all samples, of one size, by one step each in one UNet call."""
-        latents = _join([sample.latents for sample in samples])
-        at = torch.stack([sample.coefficients[sample.index] for sample in samples])
-        input_scale, cx, cm, cn = at.view(-1, 4, 1, 1, 1).unbind(1)
-        guided = [i for i, sample in enumerate(samples) if sample.negative is not None]
-        rows = [(sample, sample.condition) for sample in samples]
-        rows += [(samples[i], negative) for i in guided if (negative := samples[i].negative)]
-        scaled = (latents * input_scale).to(self.dtype)
-        if guided:
-            scaled = torch.cat((scaled, scaled[guided]))
-        output = self._denoise(
-            scaled,
-            torch.stack([sample.timesteps[sample.index] for sample, _ in rows]),
-            torch.stack([condition.embeds for _, condition in rows]),
-            torch.stack([condition.pooled for _, condition in rows]),
-            torch.stack([sample.time_ids for sample, _ in rows]),
-        ).float()
+        self._use_cores()
+        inputs = self._rows(samples)
+        output = self._denoise(*inputs).float()
+        guided = [i for i, sample in enumerate(samples) if sample.guidance is not None]
         if guided:
             output, unconditional = output[: len(samples)], output[len(samples) :]
-            scale = torch.tensor(
-                [samples[i].draw.guidance_scale for i in guided], device=self.device
-            ).view(-1, 1, 1, 1)
+            scale = torch.stack([g for sample in samples if (g := sample.guidance) is not None])
             output[guided] = unconditional + scale * (output[guided] - unconditional)
-        advanced = latents * cx + output * cm
-        noisy = [i for i, sample in enumerate(samples) if sample.index < sample.plan.noise_steps]
-        if noisy:
-            noise = torch.stack([samples[i].noise[samples[i].index] for i in noisy])
-            advanced[noisy] += noise * cn[noisy]
+        latents = _join([sample.latents for sample in samples])
+        at = torch.stack([sample.coefficients[sample.index] for sample in samples])
+        _, cx, cm, cn = at.view(-1, 4, 1, 1, 1).unbind(1)
+        noise = torch.stack([sample.noise[sample.index] for sample in samples])
+        advanced = latents * cx + output * cm + noise * cn
         for sample, row in zip(samples, torch.split(advanced, 1), strict=True):
             sample.latents = row
             sample.index += 1
@@ -171,19 +180,34 @@ class TurboPipeline:
     @inference
     def decode(self, samples: Sequence[TurboSample]) -> DecodedPictures:
         """Issue the decoding of finished samples of one size."""
-        pixels, usable = self._codec.decode(_join([sample.latents for sample in samples]))
-        return DecodedPictures(pixels, usable, samples)
+        self._use_cores()
+        pixels, usable = [], []
+        for start in range(0, len(samples), DECODE_CHUNK):
+            chunk = [sample.latents for sample in samples[start : start + DECODE_CHUNK]]
+            some, good = self._decode(_join(chunk))
+            # Cloned where there is more than one chunk: a graph's next replay overwrites them.
+            pixels.append(some if len(samples) <= DECODE_CHUNK else some.clone())
+            usable.append(good if len(samples) <= DECODE_CHUNK else good.clone())
+        return DecodedPictures(_join(pixels), _join(usable), samples)
 
     @inference
     def redo(self, draw: Draw) -> Pixels:
         """Draw one picture again, alone and in full precision. Raises BadOutput if bad again."""
-        (sample,) = self.start([draw])
+        full = self
+        if self.dtype != torch.float32 or self.model.vae.dtype != torch.float32:
+            full = TurboPipeline(self.model.in_full_precision(), prompt_cache=self.prompt_cache)
+        (sample,) = full.start([draw])
         while sample.steps_left:
-            self.step([sample])
-        (pixels,) = self.decode([sample]).collect()
+            full.step([sample])
+        (pixels,) = full.decode([sample]).collect()
         if pixels is None:
             raise BadOutput(seed=draw.seed, steps=draw.num_inference_steps)
         return pixels
+
+    def attend(self, busy: bool) -> None:
+        """Take or leave this engine's part of the cores."""
+        if self._share is not None:
+            self._share.attend(id(self), busy)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether `error` means that the device had no memory left."""
@@ -205,6 +229,25 @@ class TurboPipeline:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
+    def _rows(self, samples: Sequence[TurboSample]) -> tuple[torch.Tensor, ...]:
+        """Return the UNet's inputs: a row per sample, then one more per guided sample."""
+        rows = [(sample, sample.condition) for sample in samples]
+        rows += [(each, each.negative) for each in samples if each.negative is not None]
+        scaled = [sample.latents * sample.coefficients[sample.index, 0] for sample, _ in rows]
+        return (
+            _join(scaled).to(self.dtype),
+            torch.stack([sample.timesteps[sample.index] for sample, _ in rows]),
+            torch.stack([condition.embeds for _, condition in rows]),
+            torch.stack([condition.pooled for _, condition in rows]),
+            torch.stack([sample.time_ids for sample, _ in rows]),
+        )
+
+    def _use_cores(self) -> None:
+        # A thread's own setting in torch, so each engine has to make it in its own thread.
+        if self._share is not None and (threads := self._share.threads()) != self._threads:
+            torch.set_num_threads(threads)
+            self._threads = threads
+
     def _eager(
         self,
         scaled: torch.Tensor,
@@ -216,8 +259,8 @@ class TurboPipeline:
         output: torch.Tensor = self.model.unet(
             scaled,
             timesteps,
-            encoder_hidden_states=embeds,
-            added_cond_kwargs={"text_embeds": pooled, "time_ids": time_ids},
+            encoder_hidden_states=embeds.to(self.dtype),
+            added_cond_kwargs={"text_embeds": pooled.to(self.dtype), "time_ids": time_ids},
             return_dict=False,
         )[0]
         return output
@@ -282,6 +325,10 @@ class TurboPipeline:
         latents = noise[first : first + 1] * plan.initial_sigma
         if draw.sources:
             latents = latents + self._source(draw, moments, noise[:first])
+        added = noise[first + 1 :]
+        if len(added) < plan.steps:
+            # The last step adds nothing, and plain Euler's steps add nothing at all.
+            added = torch.cat((added, added.new_zeros(plan.steps - len(added), *shape[1:])))
         time_ids = [draw.height, draw.width, 0, 0, draw.height, draw.width]
         return TurboSample(
             draw=draw,
@@ -289,10 +336,13 @@ class TurboPipeline:
             condition=condition,
             negative=negative,
             latents=latents,
-            noise=noise[first + 1 :],
+            noise=added,
             timesteps=plan.timesteps.to(self.device),
             coefficients=plan.coefficients.to(self.device),
             time_ids=torch.tensor(time_ids, device=self.device, dtype=self.dtype),
+            guidance=None
+            if negative is None
+            else torch.full((1, 1, 1), draw.guidance_scale, device=self.device),
         )
 
     def _source(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,7 @@ class PromptEncoder:
         self._tokenizers = (stock.tokenizer, stock.tokenizer_2)
         self._encoders = (stock.text_encoder, stock.text_encoder_2)
         self._cache = cache
+        self.run: Callable[..., tuple[torch.Tensor, ...]] = self.encode_tokens
 
     def encode(self, prompts: Sequence[str]) -> list[Condition]:
         """Return one Condition per prompt, in order; each unknown prompt is encoded once."""
@@ -92,21 +93,27 @@ class PromptEncoder:
                 self._cache.put(prompt, found[prompt])
         return [found[prompt] for prompt in prompts]
 
-    def _encode(self, prompts: list[str]) -> list[Condition]:
+    def encode_tokens(self, tokens: torch.Tensor, tokens_2: torch.Tensor) -> tuple[Any, ...]:
+        """Return embeds (n, tokens, width) and pooled (n, width_2) for both tokenizers' ids."""
         hidden = []
         pooled = None
-        for tokenizer, encoder in zip(self._tokenizers, self._encoders, strict=True):
-            tokens = tokenizer(
+        for encoder, ids in zip(self._encoders, (tokens, tokens_2), strict=True):
+            output = encoder(ids, output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled = output[0]
+        return torch.cat(hidden, dim=-1), pooled
+
+    def _encode(self, prompts: list[str]) -> list[Condition]:
+        ids = [
+            tokenizer(
                 prompts,
                 padding="max_length",
                 max_length=tokenizer.model_max_length,
                 truncation=True,
                 return_tensors="pt",
-            ).input_ids
-            output = encoder(tokens.to(encoder.device), output_hidden_states=True)
-            hidden.append(output.hidden_states[-2])
-            pooled = output[0]
-        assert pooled is not None
-        embeds = torch.cat(hidden, dim=-1)
+            ).input_ids.to(encoder.device)
+            for tokenizer, encoder in zip(self._tokenizers, self._encoders, strict=True)
+        ]
+        embeds, pooled = self.run(*ids)
         # Rows are copied out: a view would keep the whole batch in memory for one prompt's sake.
         return [Condition(embeds[i].clone(), pooled[i].clone()) for i in range(len(prompts))]

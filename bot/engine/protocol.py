@@ -57,6 +57,18 @@ class Pipeline(Protocol[S]):
     def redo(self, draw: Draw) -> Pixels:
         """Draw one picture again in full precision. Raises BadOutput when it is unusable again."""
 
+    def attend(self, busy: bool) -> None:
+        """Hear that the thread has pictures to draw from now on, or none any more."""
+
+    def prepare(self, max_rows: int) -> None:
+        """Get ready for calls of up to `max_rows` UNet rows, as far as that takes no time."""
+
+    def improve(self, idle_seconds: float) -> bool:
+        """Use spare time to get faster; False when there is nothing to do.
+
+        Called after `idle_seconds` without work, and with 0 now and then while there is some.
+        """
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether `error` means that the device had no memory left."""
 

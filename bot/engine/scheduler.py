@@ -22,7 +22,8 @@ from bot.request import Draw, Drawn
 log = logging.getLogger(__name__)
 
 MakePipeline = Callable[[], Pipeline[Any]]
-Budget = int | Callable[[Pipeline[Any]], int]
+Budget = int | Callable[[Any], int]
+"""UNet rows of one call, or what measures them on a loaded pipeline in its own thread."""
 
 JOIN_SECONDS = 2.0
 """How long a stopping scheduler waits for each thread to come out of its last call."""

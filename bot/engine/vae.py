@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,27 @@ class LatentCodec:
         self.scaling_factor = float(config.scaling_factor)
         self._mean = self._per_channel(getattr(config, "latents_mean", None))
         self._std = self._per_channel(getattr(config, "latents_std", None))
+        self.encode_pixels: Callable[[torch.Tensor], torch.Tensor] = self.encode_eagerly
 
     def moments(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         """Return mean and standard deviation of each picture's latents, (n, 2, c, h, w) in fp32."""
         pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-        pixels = pixels.to(self.vae.device).permute(0, 3, 1, 2).to(torch.float32)
-        pixels = (pixels / 255.0) * 2.0 - 1.0
-        posterior = self.vae.encode(pixels.to(self.vae.dtype)).latent_dist
-        return torch.stack((posterior.mean.float(), posterior.std.float()), dim=1)
+        chunks = torch.split(pixels.to(self.vae.device), DECODE_CHUNK)
+        # Joined, and so copied, before the next chunk's graph can overwrite the last one's result.
+        found = [self.encode_pixels(chunk).clone() for chunk in chunks]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def encode_eagerly(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the moments of pixels (n, height, width, 3) in uint8, already on the device."""
+        scaled = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        pixels = (scaled / 255.0) * 2.0 - 1.0
+        encoded = self.vae.encode(pixels.to(self.vae.dtype))
+        if hasattr(encoded, "latent_dist"):
+            posterior = encoded.latent_dist
+            return torch.stack((posterior.mean.float(), posterior.std.float()), dim=1)
+        # A tiny autoencoder gives the latents themselves.
+        latents = encoded.latents.float()
+        return torch.stack((latents, torch.zeros_like(latents)), dim=1)
 
     def normalise(self, latents: torch.Tensor) -> torch.Tensor:
         """Scale what the encoder gives to what the UNet works on."""
@@ -40,23 +53,20 @@ class LatentCodec:
     def decode(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return RGB pixels (n, height, width, 3) in uint8, and which of them are usable (n,).
 
-        `latents` is (n, c, h, w) as the UNet leaves it. A picture is unusable when it has a value
-        that is not finite, or is black all over. Both results stay on the device.
+        `latents` is (n, c, h, w) as the UNet leaves it, n at most DECODE_CHUNK. A picture is
+        unusable when it has a value that is not finite, or is black all over. Both results stay on
+        the device.
         """
         if self._mean is not None and self._std is not None:
             latents = latents * self._std / self.scaling_factor + self._mean
         else:
             latents = latents / self.scaling_factor
-        pixels, usable = [], []
-        for chunk in torch.split(latents.to(self.vae.dtype), DECODE_CHUNK):
-            raw = self.vae.decode(chunk, return_dict=False)[0].float()
-            finite = torch.isfinite(raw).flatten(1).all(dim=1)
-            # The stock order of operations, so that rounding agrees to the last value.
-            rgb = raw.mul_(0.5).add_(0.5).clamp_(0.0, 1.0).mul_(255.0).round_()
-            lit = (rgb > 0).flatten(1).any(dim=1)
-            pixels.append(rgb.to(torch.uint8).permute(0, 2, 3, 1).contiguous())
-            usable.append(finite & lit)
-        return torch.cat(pixels), torch.cat(usable)
+        raw = self.vae.decode(latents.to(self.vae.dtype), return_dict=False)[0].float()
+        finite = torch.isfinite(raw).flatten(1).all(dim=1)
+        # The stock order of operations, so that rounding agrees to the last value.
+        rgb = raw.mul_(0.5).add_(0.5).clamp_(0.0, 1.0).mul_(255.0).round_()
+        lit = (rgb > 0).flatten(1).any(dim=1)
+        return rgb.to(torch.uint8).permute(0, 2, 3, 1).contiguous(), finite & lit
 
     def _per_channel(self, values: Sequence[float] | None) -> torch.Tensor | None:
         if values is None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
-from bot.engine.protocol import Decoded, Pipeline, Sample
+from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
 from bot.errors import EngineError, OutOfMemory, TurbocordError
 from bot.request import Drawn, Pixels
 
@@ -24,6 +24,9 @@ R = TypeVar("R")
 
 IDLE_SECONDS = 5.0
 """How long an idle thread sleeps before it looks around."""
+
+IMPROVE_EVERY = 8
+"""While there is work, every so many turns the pipeline may capture one graph."""
 
 DECODE_AT_ONCE = 4
 
@@ -86,6 +89,10 @@ class DeviceWorker(Generic[S]):
         self._finished: list[Entry[S]] = []
         self._decoding: deque[tuple[Decoded, list[Entry[S]]]] = deque()
         self._decode_next = True
+        self._attending = False
+        self._turns = 0
+        self._improving = True
+        self._idle_since = time.perf_counter()
         self._busy = 0.0
         self._retired = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -136,14 +143,36 @@ class DeviceWorker(Generic[S]):
         """
         self._drop_abandoned()
         idle = not (self.batch or self._finished or self._decoding)
+        if idle and self._attending:
+            self._attending = False
+            pipeline.attend(False)
+        timeout = self._improve(pipeline, idle)
         decode = bool(self._finished) and (self._decode_next or not self.batch)
-        if decode or not self._admit(pipeline, timeout=IDLE_SECONDS if idle else 0.0):
+        if decode or not self._admit(pipeline, timeout=timeout):
             self._issue_decode(pipeline)
         self._decode_next = not decode
         if call := self.batch.next_call():
             self._step(pipeline, call)
         if self._decoding:
             self._collect(pipeline)
+
+    def _improve(self, pipeline: Pipeline[S], idle: bool) -> float:
+        """Let the pipeline use spare time; return how long to wait for work after that."""
+        now = time.perf_counter()
+        if not idle:
+            self._idle_since = now
+            self._turns += 1
+            if self._turns % IMPROVE_EVERY:
+                return 0.0
+        elif len(self._backlog) or self._inherited:
+            return 0.0
+        try:
+            if self._improving and pipeline.improve(now - self._idle_since):
+                return 0.0
+        except Exception:
+            log.exception("%s cannot be made faster; going on as it is", self.name)
+            self._improving = False
+        return IDLE_SECONDS if idle else 0.0
 
     def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
         """Start the next jobs of the backlog that fit; False when there are none."""
@@ -163,6 +192,9 @@ class DeviceWorker(Generic[S]):
         if not jobs:
             return False
         self.held.extend(jobs)
+        if not self._attending:
+            self._attending = True
+            pipeline.attend(True)
         started = time.perf_counter()
 
         def call(some: list[Job]) -> list[Entry[S]]:
@@ -268,7 +300,7 @@ class DeviceWorker(Generic[S]):
                 return [call(things)]
         except Exception as error:
             if pipeline.is_out_of_memory(error):
-                error = self._shrink(pipeline, error, len(things))
+                error = self._shrink(pipeline, [job_of(thing) for thing in things])
             if len(things) == 1 or not divisible:
                 for thing in things:
                     self._fail(job_of(thing), error)
@@ -281,16 +313,19 @@ class DeviceWorker(Generic[S]):
             *self._attempt(pipeline, things[middle:], call, job_of),
         ]
 
-    def _shrink(self, pipeline: Pipeline[S], error: Exception, used: int) -> Exception:
-        self.batch.max_rows = max(1, min(self.batch.max_rows, used) // 2)
+    def _shrink(self, pipeline: Pipeline[S], jobs: list[Job]) -> Exception:
+        """Halve the batch budget, unless one picture alone was too much."""
+        if len(jobs) > 1:
+            rows = sum(unet_rows(job.draw) for job in jobs)
+            self.batch.max_rows = max(1, min(self.batch.max_rows, rows) // 2)
         pipeline.free_memory()
         log.warning(
             "%s ran out of memory with %d pictures; at most %d UNet rows at once from now on",
             self.name,
-            used,
+            len(jobs),
             self.batch.max_rows,
         )
-        return OutOfMemory(device=pipeline.device_name).with_traceback(None)
+        return OutOfMemory(device=pipeline.device_name)
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._discard(job)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoPipelineForText2Image, StableDiffusionXLPipeline
+from diffusers import AutoencoderTiny, AutoPipelineForText2Image, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from bot.engine.noise_schedule import EXIT_BAD_MODEL, NoiseSchedule
+from bot import exit_codes
+from bot.engine.cpu import keep_freed_memory, prefer_channels_last
+from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
 from bot.models.tiny import build_tiny
 
@@ -33,18 +36,15 @@ class LoadedModel:
     name: str
     pipeline: StableDiffusionXLPipeline
     noise_schedule: NoiseSchedule
+    unet: Any
+    vae: Any
     device: torch.device
-    dtype: torch.dtype
 
     @property
-    def unet(self) -> Any:
-        """The denoiser."""
-        return self.pipeline.unet
-
-    @property
-    def vae(self) -> Any:
-        """The autoencoder between pixels and latents."""
-        return self.pipeline.vae
+    def dtype(self) -> torch.dtype:
+        """The precision the UNet runs in."""
+        dtype: torch.dtype = self.unet.dtype
+        return dtype
 
     @property
     def vae_scale_factor(self) -> int:
@@ -61,22 +61,33 @@ class LoadedModel:
         """Whether an empty negative prompt means zeros instead of the empty text's embeddings."""
         return bool(self.pipeline.config.force_zeros_for_empty_prompt)
 
+    def in_full_precision(self) -> LoadedModel:
+        """Return a copy whose UNet and autoencoder are fp32, for one picture."""
+        return replace(
+            self,
+            unet=copy.deepcopy(self.unet).float(),
+            vae=copy.deepcopy(self.pipeline.vae).float(),
+        )
 
-def resolve_model(name_or_path: str) -> Path:
-    """Return the folder or file of "starter", "tiny", or a path. Raises StartupError if absent."""
+
+def resolve_model(name_or_path: str, *, cache: Path | None = None) -> Path:
+    """Return the folder or file of "starter", "tiny", or a path. Raises StartupError if absent.
+
+    `cache` is where the tiny model is built; the user's cache folder by default.
+    """
     if name_or_path == "tiny":
-        return build_tiny()
+        return build_tiny(cache)
     path = STARTER if name_or_path == "starter" else Path(name_or_path).expanduser()
     if name_or_path == "starter" and not (path / "model_index.json").is_file():
         log.warning("The starter weights are not installed; the tiny random model stands in.")
-        return build_tiny()
+        return build_tiny(cache)
     if path.is_file() and path.suffix == ".safetensors":
         return path
     if not (path / "model_index.json").is_file():
         raise StartupError(
             f"No model at {path}: expected a folder with model_index.json in the sdxl-turbo "
             "layout, or one .safetensors file.",
-            exit_code=EXIT_BAD_MODEL,
+            exit_code=exit_codes.MODEL,
         )
     return path
 
@@ -96,12 +107,18 @@ def default_dtype(device: torch.device) -> torch.dtype:
 
 
 def load_model(
-    path: Path, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    path: Path,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    vae: str = "auto",
 ) -> LoadedModel:
     """Load the model at `path` onto `device`, from local safetensors files only.
 
-    Raises StartupError, saying what is wrong with the model, when it is not an SDXL pipeline that
-    the engine can run.
+    `vae` is how pixels are made: "auto" never casts between precisions (bf16 or fp32 where the
+    autoencoder overflows in fp16), "fp32" is always exact, "tiny" uses the folder `vae_tiny`
+    beside the model's own. Raises StartupError, saying what is wrong, when it is not an SDXL
+    pipeline that the engine can run.
     """
     device = device or default_device()
     dtype = dtype or default_dtype(device)
@@ -112,25 +129,34 @@ def load_model(
         pipeline = _read(path, dtype)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise StartupError(
-            f"The model at {path} cannot be loaded: {error}", exit_code=EXIT_BAD_MODEL
+            f"The model at {path} cannot be loaded: {error}", exit_code=exit_codes.MODEL
         ) from error
-    model = adopt(pipeline, name=path.stem if path.is_file() else path.name, device=device)
+    tiny = _read_tiny_vae(path, dtype) if vae == "tiny" else None
+    name = path.parent.name if path == STARTER else path.stem if path.is_file() else path.name
+    model = adopt(pipeline, name=name, device=device, vae=vae, tiny_vae=tiny)
     log.info("Loaded %s on %s in %.1f s", path, device, time.perf_counter() - started)
     return model
 
 
-def adopt(pipeline: Any, *, name: str, device: torch.device | str) -> LoadedModel:
+def adopt(
+    pipeline: Any,
+    *,
+    name: str,
+    device: torch.device | str,
+    vae: str = "auto",
+    tiny_vae: Any = None,
+) -> LoadedModel:
     """Check a stock pipeline and move it to `device`. Raises StartupError when it will not do."""
     if not isinstance(pipeline, StableDiffusionXLPipeline):
         raise StartupError(
             f"The model is a {type(pipeline).__name__}; expected a StableDiffusionXLPipeline.",
-            exit_code=EXIT_BAD_MODEL,
+            exit_code=exit_codes.MODEL,
         )
     if pipeline.unet.config.time_cond_proj_dim is not None:
         raise StartupError(
             "The UNet takes guidance as an input (a consistency model); only models guided by a "
             "second, unconditional pass are supported.",
-            exit_code=EXIT_BAD_MODEL,
+            exit_code=exit_codes.MODEL,
         )
     missing = [
         part
@@ -140,22 +166,57 @@ def adopt(pipeline: Any, *, name: str, device: torch.device | str) -> LoadedMode
     if missing:
         raise StartupError(
             f"The model lacks {', '.join(missing)}; an SDXL base model has both text encoders.",
-            exit_code=EXIT_BAD_MODEL,
+            exit_code=exit_codes.MODEL,
         )
     noise_schedule = NoiseSchedule(pipeline.scheduler)
     device = torch.device(device)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
+    decoder = tiny_vae.to(device) if tiny_vae is not None else pipeline.vae
+    if tiny_vae is None:
+        decoder.to(vae_dtype(decoder, device, vae))
+    for part in (pipeline.unet, decoder, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False)
         part.eval()
+    if device.type == "cpu":
+        keep_freed_memory()
+        prefer_channels_last(pipeline.unet, decoder)
     return LoadedModel(
         name=name,
         pipeline=pipeline,
         noise_schedule=noise_schedule,
+        unet=pipeline.unet,
+        vae=decoder,
         device=device,
-        dtype=pipeline.unet.dtype,
     )
+
+
+def vae_dtype(vae: Any, device: torch.device, policy: str) -> torch.dtype:
+    """Return the one precision that an autoencoder is kept in.
+
+    The published SDXL autoencoder overflows in fp16 and says so (`force_upcast`); the stock
+    pipelines then cast it to fp32 and back for every picture.
+    """
+    dtype: torch.dtype = vae.dtype
+    if policy == "fp32":
+        return torch.float32
+    if dtype == torch.float16 and vae.config.force_upcast:
+        bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if bf16 else torch.float32
+    return dtype
+
+
+def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
+    folder = (path.parent if path.is_file() else path) / "vae_tiny"
+    try:
+        return AutoencoderTiny.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise StartupError(
+            f"The tiny autoencoder was asked for, but {folder} cannot be loaded: {error}",
+            exit_code=exit_codes.MODEL,
+        ) from error
 
 
 def _read(path: Path, dtype: torch.dtype) -> Any:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bot.models.random_weights import VOCABULARY, Architecture, build_random_pipeline
+from bot.models.random_weights import Architecture, build_random_pipeline
 
 SEED = 20240229
 VERSION = 1
@@ -61,7 +61,6 @@ TINY = Architecture(
         "hidden_act": "gelu",
     },
 )
-assert TINY.text_encoder.get("vocab_size", VOCABULARY) == VOCABULARY
 
 
 def cache_folder() -> Path:
@@ -72,9 +71,9 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "turbocord"
 
 
-def build_tiny(folder: Path | None = None) -> Path:
-    """Return the tiny model's folder, building it when it is not there yet."""
-    target = folder or cache_folder() / f"tiny-v{VERSION}"
+def build_tiny(cache: Path | None = None) -> Path:
+    """Return the tiny model's folder inside `cache`, building it when it is not there yet."""
+    target = (cache or cache_folder()) / f"tiny-v{VERSION}"
     if (target / "model_index.json").exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionXLImg2ImgPipeline
+from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 from PIL import Image
 
 from bot.engine.pipeline import TurboPipeline
@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny(tmp_path_factory.mktemp("models") / "tiny")
+    return build_tiny(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +44,10 @@ class StockPipelines:
     """diffusers' own two pipelines, loaded apart from ours, one picture a call."""
 
     def __init__(self, folder: Path) -> None:
-        model = load_model(folder, device=torch.device("cpu"))
-        self.text = model.pipeline
-        self.image = StableDiffusionXLImg2ImgPipeline(**model.pipeline.components)
-        self.image.set_progress_bar_config(disable=True)
+        self.text = StableDiffusionXLPipeline.from_pretrained(folder)
+        self.image = StableDiffusionXLImg2ImgPipeline.from_pretrained(folder)
+        for each in (self.text, self.image):
+            each.set_progress_bar_config(disable=True)
 
     def draw(self, draw: Draw, output_type: str = "pil") -> Any:
         options: dict[str, Any] = {

@@ -1,0 +1,219 @@
+"""CudaPipeline: TurboPipeline with its device calls captured as graphs, and nothing waited for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
+from bot.engine.pipeline import DecodedPictures, TurboPipeline, TurboSample, inference
+from bot.engine.vae import DECODE_CHUNK
+from bot.models.loader import LoadedModel
+from bot.models.tiny import cache_folder
+from bot.request import Draw, Pixels
+
+log = logging.getLogger(__name__)
+
+TEXT_ROWS = 4
+QUIET_SECONDS = 20.0
+"""Compiling holds the device's thread for a minute when its cache is cold: only after a lull."""
+
+COMPILE_TOLERANCE = 0.02
+"""Largest difference, as a share of the output's spread, that compiled blocks may make in fp16."""
+
+
+@dataclass(slots=True)
+class CudaReplay:
+    """One captured graph."""
+
+    graph: torch.cuda.CUDAGraph
+    outputs: Tensors
+
+    def replay(self) -> None:
+        """Launch the graph on the current stream."""
+        self.graph.replay()
+
+
+class CudaCapture:
+    """Captures calls into graphs that share one memory pool.
+
+    Sharing is safe because graphs of one engine never run at the same time, and the results of one
+    are read before the next is launched.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, call: Callable[[], Tensors]) -> Replay:
+        """Warm up `call`, then capture it."""
+        # Libraries choose kernels and allocate workspaces on first calls, which must not be
+        # captured; PyTorch asks for that to happen on another stream than the default one.
+        side: torch.cuda.Stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                call()
+        torch.cuda.current_stream(self.device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: other devices' threads may allocate while this one captures.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            outputs = call()
+        return CudaReplay(graph, outputs)
+
+
+class CudaPipeline(TurboPipeline):
+    """Eager at first; each graph is used from the moment it is captured.
+
+    Everything happens on the thread that owns the device, compiling included: a compiled function
+    and its graphs belong to the thread that made them.
+    """
+
+    def __init__(
+        self, model: LoadedModel, *, compile_blocks: bool = True, cache: Path | None = None
+    ) -> None:
+        super().__init__(model)
+        torch.cuda.set_device(self.device)
+        os.environ.setdefault(
+            "TORCHINDUCTOR_CACHE_DIR", str((cache or cache_folder()) / "inductor")
+        )
+        self._compile_blocks = compile_blocks
+        self._quiet_since = time.perf_counter()
+        self._graphs: GraphSet | None = None
+        self._last_step: torch.cuda.Event | None = None
+
+    def prepare(self, max_rows: int) -> None:
+        """Have graphs captured for calls of up to `max_rows` UNet rows, at the model's own size."""
+        capture = CudaCapture(self.device)
+        unet = GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows)
+        decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=DECODE_CHUNK)
+        encode = GraphedCall("vae encode", self._encode_rows, capture, max_rows=DECODE_CHUNK)
+        text = GraphedCall("text", self._prompts.encode_tokens, capture, max_rows=TEXT_ROWS)
+        self._denoise = lambda *inputs: unet(*inputs)[0]
+        self._decode = decode
+        self._codec.encode_pixels = lambda pixels: encode(pixels)[0]
+        self._prompts.run = text
+        self._graphs = GraphSet([unet, decode, text, encode])
+        self._show_graphs()
+
+    @inference
+    def improve(self, idle_seconds: float) -> bool:
+        """Capture one more graph, or compile after a lull; False when all is done or must wait."""
+        if self._graphs is None:
+            return False
+        if self._graphs.capture_next():
+            return True
+        if self._compile_blocks and idle_seconds >= QUIET_SECONDS:
+            self._compile_blocks = False
+            self._compile()
+            return True
+        return False
+
+    @inference
+    def step(self, samples: Sequence[TurboSample]) -> None:
+        """Issue one step for all samples, at most one step ahead of the device."""
+        super().step(samples)
+        event = _record()
+        # Waiting for the step before keeps the device fed and the measured step time true.
+        if self._last_step is not None:
+            self._last_step.synchronize()
+        self._last_step = event
+
+    @inference
+    def decode(self, samples: Sequence[TurboSample]) -> CudaDecoded:
+        """Issue the decoding and the copy to the host."""
+        pictures = super().decode(samples)
+        pixels = torch.empty(pictures.pixels.shape, dtype=torch.uint8, pin_memory=True)
+        usable = torch.empty(pictures.usable.shape, dtype=torch.bool, pin_memory=True)
+        pixels.copy_(pictures.pixels, non_blocking=True)
+        usable.copy_(pictures.usable, non_blocking=True)
+        return CudaDecoded(pixels, usable, samples, _record())
+
+    def redo(self, draw: Draw) -> Pixels:
+        """Draw one picture again in full precision, then give the copy's memory back."""
+        try:
+            return super().redo(draw)
+        finally:
+            torch.cuda.empty_cache()
+
+    def free_memory(self) -> None:
+        """Drop the graphs' memory too, and go on eagerly."""
+        if self._graphs is not None:
+            self._graphs.release()
+        super().free_memory()
+
+    def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
+        # Sizes that are not captured yet must not set off another compilation while serving.
+        with torch.compiler.set_stance("force_eager"):
+            return (self._eager(*inputs),)
+
+    def _compiled_rows(self, *inputs: torch.Tensor) -> Tensors:
+        return (self._eager(*inputs),)
+
+    def _encode_rows(self, pixels: torch.Tensor) -> Tensors:
+        return (self._codec.encode_eagerly(pixels),)
+
+    def _show_graphs(self) -> None:
+        """Let every call see inputs of the kind it will get, so that it knows what to capture."""
+        size = self.model.default_size
+        (sample,) = self.start([Draw("", 0, size, size, num_inference_steps=1)])
+        self.step([sample])
+        self.decode([sample]).collect()
+
+    def _compile(self) -> None:
+        """Compile the UNet's repeated blocks; keep them if they agree with the eager ones."""
+        started = time.perf_counter()
+        log.info("Compiling the UNet's blocks; requests wait meanwhile")
+        size = self.model.default_size
+        (sample,) = self.start([Draw("", 0, size, size, num_inference_steps=1)])
+        inputs = self._rows([sample])
+        (expected,) = self._eager_rows(*inputs)
+        try:
+            self.model.unet.compile_repeated_blocks(fullgraph=True)
+            (compiled,) = self._compiled_rows(*inputs)
+        except Exception:
+            log.exception("The blocks cannot be compiled; going on without")
+            return
+        worst = float((compiled - expected).abs().max() / expected.float().std())
+        if not worst <= COMPILE_TOLERANCE:
+            log.warning("Compiled blocks differ by %.3f of the spread; going on without", worst)
+            return
+        assert self._graphs is not None
+        old = self._graphs.calls[0]
+        graphed = GraphedCall(
+            "compiled unet", self._compiled_rows, CudaCapture(self.device), max_rows=old.buckets[-1]
+        )
+        graphed.expect(*inputs)
+        while graphed.capture_next():
+            pass
+        graphed.eager = self._eager_rows
+        old.release()
+        self._graphs.calls[0] = graphed
+        self._denoise = lambda *rows: graphed(*rows)[0]
+        log.info("Compiled and captured in %.1f s", time.perf_counter() - started)
+
+
+@dataclass(slots=True, eq=False)
+class CudaDecoded(DecodedPictures):
+    """Pictures whose copy to the host may still be under way."""
+
+    copied: torch.cuda.Event
+
+    def collect(self) -> list[Pixels | None]:
+        """Wait for the copy; None where a picture is not usable."""
+        self.copied.synchronize()
+        # Named, because a slotted dataclass is a new class that bare super() does not know.
+        return DecodedPictures.collect(self)
+
+
+def _record() -> torch.cuda.Event:
+    """Mark what has been issued so far on the current stream."""
+    event: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record()
+    return event
