@@ -32,7 +32,7 @@ def first_frame(data: bytes) -> bytes:
             return kept + control + data[begin:at] + _TRAILER
         if data[at] != _EXTENSION:
             break
-        at, blocks_left = _skip_blocks(data, at + 2, blocks_left)
+        at, blocks_left = _skip_blocks(data, at + 2, blocks_left - 1)
         if data[begin + 1 : begin + 2] == bytes([_GRAPHIC_CONTROL]):
             control = data[begin:at]
     raise ValueError("no GIF frame")
@@ -46,9 +46,9 @@ def _colour_table(data: bytes, flags_at: int) -> int:
 
 def _skip_blocks(data: bytes, at: int, blocks_left: int) -> tuple[int, int]:
     """Return where the sub-blocks that start at `at` end, and how many more may come."""
-    while at < len(data) and data[at]:
+    while at < len(data) and data[at] and blocks_left > 0:
         at += 1 + data[at]
         blocks_left -= 1
-        if not blocks_left:
-            raise ValueError("too many GIF blocks")
+    if blocks_left <= 0:
+        raise ValueError("too many GIF blocks")
     return at + 1, blocks_left

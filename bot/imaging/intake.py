@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from PIL import Image
 
 from bot.errors import BadPicture
-from bot.imaging import gif_blocks, jpeg_segments, png_chunks, webp_chunks
 from bot.imaging.colour import to_plain, to_srgb
+from bot.imaging.container import read_container
 from bot.imaging.exif import ExifBlock
 from bot.imaging.sniff import Format, sniff
 from bot.request import SIZES, Size
@@ -87,40 +87,27 @@ def open_picture(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Image.Image
 
 
 def _open(data: bytes, kind: Format, limits: Limits) -> Image.Image:
-    data, profile = _checked_container(data, kind, limits)
-    with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+    container = read_container(data, kind)
+    if container.size is not None:
+        width, height = container.size
+        _check_size(width, height, kind, limits)
+        if width * height * container.scans > limits.max_scan_pixels:
+            raise BadPicture("picture_heavy")
+    with Image.open(io.BytesIO(container.data), formats=(kind,)) as image:
         _check_size(*image.size, kind, limits)
         # A JPEG decodes straight to a half, quarter or eighth; other formats ignore this.
         factor = _factor(image, limits)
         image.draft(None, (math.ceil(image.width / factor), math.ceil(image.height / factor)))
         image.load()
-        profile = profile or image.info.get("icc_profile")
-        exif = image.info.get("exif", b"")
+        profile = container.profile or image.info.get("icc_profile")
+        exif = container.exif or image.info.get("exif", b"")
         small = _reduced(image, limits)
     rgb = to_srgb(small, profile)
     turn = _TURNS.get(ExifBlock(exif).orientation)
-    return rgb if turn is None else rgb.transpose(turn)
-
-
-def _checked_container(data: bytes, kind: Format, limits: Limits) -> tuple[bytes, bytes | None]:
-    """Return the file without what a decoder need not see, and its profile where that was apart.
-
-    Comments, text, further frames and unknown blocks are where formats hide unbounded work. Sizes
-    are checked here where a decoder would reserve memory before telling them.
-    """
-    if kind == "PNG":
-        _check_size(*png_chunks.declared_size(data), kind, limits)
-        return png_chunks.essential(data)
-    if kind == "WEBP":
-        _check_size(*webp_chunks.declared_size(data), kind, limits)
-    elif kind == "GIF":
-        return gif_blocks.first_frame(data), None
-    elif kind == "JPEG":
-        data, scans = jpeg_segments.essential(data)
-        width, height = jpeg_segments.declared_size(data)
-        if scans * width * height > limits.max_scan_pixels:
-            raise BadPicture("picture_heavy")
-    return data, None
+    upright = rgb if turn is None else rgb.transpose(turn)
+    # Where it was taken and by what phone goes no further, nor a profile already applied.
+    upright.info = {}
+    return upright
 
 
 def _check_size(width: int, height: int, kind: Format, limits: Limits) -> None:

@@ -15,6 +15,7 @@ _SOS: Final = 0xDA
 _APP1: Final = 0xE1
 _APP2: Final = 0xE2
 _APP14: Final = 0xEE
+_APPLICATION: Final = frozenset((*range(0xE0, 0xF0), 0xFE))
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF: Final = b"Exif\0\0"
 _ICC: Final = b"ICC_PROFILE\0"
@@ -61,24 +62,19 @@ def segments(data: bytes) -> Iterator[Segment]:
     raise ValueError("too many JPEG segments")
 
 
-def essential(data: bytes) -> tuple[bytes, int]:
+def pixels_only(data: bytes) -> tuple[bytes, int]:
     """Return the file with only what its pixels need, and the number of its scans.
 
-    Kept beside the coding segments are the first EXIF block, the colour profile and Adobe's note
-    on how the colours are coded. Raises ValueError when there are more than MAX_SEGMENTS.
+    Kept beside the coding segments are the colour profile and Adobe's note on how the colours are
+    coded. Raises ValueError when there are more than MAX_SEGMENTS.
     """
     kept: list[bytes | memoryview] = [_SOI]
     scans = 0
-    has_exif = False
     for marker, body, raw in segments(data):
         scans += marker == _SOS
-        if marker == _APP1 and not has_exif and bytes(body[:6]) == _EXIF:
-            has_exif = True
-        elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
-            is_profile = marker == _APP2 and bytes(body[:12]) == _ICC
-            if not is_profile and marker != _APP14:
-                continue
-        kept.append(raw)
+        is_profile = marker == _APP2 and bytes(body[:12]) == _ICC
+        if marker not in _APPLICATION or is_profile or marker == _APP14:
+            kept.append(raw)
     return b"".join(kept), scans
 
 

@@ -68,7 +68,10 @@ def from_json(text: str | bytes) -> Metadata | None:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or fields.get("schema") != SCHEMA:
+    if not isinstance(fields, dict):
+        return None
+    schema = fields.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
         return None
     return checked(
         prompt=fields.get("prompt"),

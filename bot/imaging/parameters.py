@@ -18,7 +18,7 @@ _NEGATIVE: Final = "Negative prompt:"
 _MAX_LINE: Final = 8000
 # Bounded repeats keep a hostile line linear.
 _SETTING: Final = re.compile(
-    r"\s*(?P<name>\w[\w \-/]{0,60}):\s*"
+    r"(?P<name>\w[\w \-/]{0,60}):\s{0,4}"
     r'(?P<value>"(?:\\.|[^\\"]){0,400}"|[^,]{0,400})(?:,|$)'
 )
 

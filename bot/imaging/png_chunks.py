@@ -14,7 +14,7 @@ MAX_CHUNKS: Final = 65_536
 MAX_PROFILE: Final = 4 * 1024 * 1024
 """Bytes of a colour profile that are unpacked; the largest printers' profiles stay below."""
 
-_PIXEL_CHUNKS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND"})
+_PIXEL_CHUNKS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
 class Chunk(NamedTuple):
@@ -52,21 +52,27 @@ def declared_size(data: bytes) -> tuple[int, int]:
     return int.from_bytes(header.body[:4], "big"), int.from_bytes(header.body[4:8], "big")
 
 
-def essential(data: bytes) -> tuple[bytes, bytes | None]:
-    """Return the file with only what its pixels need, and its colour profile, unpacked.
+def pixels_only(data: bytes) -> bytes:
+    """Return the file with only what its pixels need.
 
     Text, later frames and unknown chunks never reach a decoder, however they would unfold.
-    Raises ValueError when there are more than MAX_CHUNKS.
     """
-    kept: list[bytes | memoryview] = [SIGNATURE]
-    profile: bytes | None = None
+    kept = (chunk.raw for chunk in chunks(data) if chunk.kind in _PIXEL_CHUNKS)
+    return b"".join((SIGNATURE, *kept))
+
+
+def exif_block(data: bytes) -> bytes | None:
+    """Return the first EXIF block, None without one."""
+    return next((bytes(chunk.body) for chunk in chunks(data) if chunk.kind == b"eXIf"), None)
+
+
+def colour_profile(data: bytes) -> bytes | None:
+    """Return the unpacked ICC profile; None without one, a broken one or one over MAX_PROFILE."""
     for chunk in chunks(data):
-        if chunk.kind in _PIXEL_CHUNKS:
-            kept.append(chunk.raw)
-        elif chunk.kind == b"iCCP":
+        if chunk.kind == b"iCCP":
             name_end = bytes(chunk.body[:80]).find(b"\0")
-            profile = inflate(chunk.body[name_end + 2 :], MAX_PROFILE)
-    return b"".join(kept), profile
+            return inflate(chunk.body[name_end + 2 :], MAX_PROFILE)
+    return None
 
 
 def inflate(body: bytes | memoryview, limit: int) -> bytes | None:

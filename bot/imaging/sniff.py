@@ -87,8 +87,10 @@ def sniff(data: bytes) -> Format:
     for magic, name in _OTHERS:
         if head.startswith(magic):
             raise BadPicture("picture_document", format=name)
-    if head.startswith(b"RIFF"):
-        raise BadPicture("picture_video", format="AVI" if head[8:11] == b"AVI" else "RIFF")
+    if head.startswith(b"RIFF") and head[8:11] == b"AVI":
+        raise BadPicture("picture_video", format="AVI")
+    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
+        raise BadPicture("picture_document", format="WAV")
     raise _markup(head) or BadPicture("picture_unknown")
 
 
