@@ -31,6 +31,7 @@ from bot.request import SIZES
 from bot.service import ImageService
 from bot.store import Store
 from bot.studio import Studio
+from bot.styles import load_styles
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,12 @@ async def started(
             model=settings.model,
             default_size=SIZES[settings.default_size],
         )
-        studio = Studio(service=service, journal=Journal(store), defaults=defaults_of(settings))
+        studio = Studio(
+            service=service,
+            journal=Journal(store),
+            defaults=defaults_of(settings),
+            styles=load_styles(settings.styles),
+        )
         shard_ids, shard_count = shards_of(settings)
         bot = TurboBot(
             studio=studio,

@@ -24,13 +24,20 @@ from bot.words import catalogue
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS: Final = (
-    "cogs.imagine",
-    "cogs.remix",
-    "cogs.mentions",
-    "cogs.results",
-    "cogs.blend",
-    "cogs.live",
+EXTENSIONS: Final = tuple(
+    f"cogs.{name}"
+    for name in (
+        "imagine",
+        "remix",
+        "blend",
+        "live",
+        "mentions",
+        "results",
+        "settings",
+        "status",
+        "member",
+        "audit",
+    )
 )
 
 TREE_HASH: Final = "command_tree_hash"

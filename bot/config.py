@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         default=4, ge=1, le=MAX_STEPS, description="Most steps a member may ask."
     )
 
+    styles: Path | None = Field(
+        default=None, description="A TOML file with style presets beside the built-in ones."
+    )
+
     # Fair use
     guild_images: int = Field(default=120, ge=1, description="Pictures per guild and window.")
     guild_window: int = Field(default=60, ge=1, description="The guild window in seconds.")

@@ -26,6 +26,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class Snippet(str):
+    """A detail that is already in Discord's own form (a channel, a time) and shown as it is."""
+
+    __slots__ = ()
+
+
 class TurbocordError(Exception):
     """Any failure this project raises on purpose.
 

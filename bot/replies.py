@@ -11,7 +11,7 @@ from typing import Any
 
 import discord
 
-from bot.errors import Refused, TurbocordError
+from bot.errors import Refused, Snippet, TurbocordError
 from bot.imaging.metadata import Metadata
 from bot.request import ImageRequest, ImageResult, Picture
 from bot.words import has, say
@@ -50,9 +50,9 @@ def error_text(error: BaseException, *, locale: str, now: float, job_id: str = "
         details = dict(error.details)
         retry_after = getattr(error, "retry_after", None)
         if retry_after is not None:
-            details["when"] = when(retry_after, now)
+            details["when"] = Snippet(when(retry_after, now))
         for name, value in details.items():
-            if isinstance(value, str) and name != "when":
+            if isinstance(value, str) and not isinstance(value, Snippet):
                 details[name] = quote(value)
         details.setdefault("job_id", job_id)
         return say(locale, f"error.{error.code}", **details)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.engine.ticket import Ticket
-from bot.errors import Abandoned, Refused, TurbocordError
+from bot.errors import Abandoned, Refused, StoreError, TurbocordError
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
-from bot.policy import Defaults, resolve
-from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Wish
+from bot.policy import Defaults, check, quotas, resolve
+from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Style, Wish
 from bot.service import ImageService
-from bot.store import JobState
+from bot.store import GuildSettings, JobState
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Outcome:
     state: JobState
     code: str | None = None
     result: ImageResult | None = None
+    posted: Posted | None = None
 
 
 class Reply(Protocol):
@@ -69,11 +70,18 @@ class _Running:
 class Studio:
     """Takes wishes from every door and sees each through to a picture or a sentence."""
 
-    def __init__(self, *, service: ImageService, journal: Journal, defaults: Defaults) -> None:
+    def __init__(
+        self,
+        *,
+        service: ImageService,
+        journal: Journal,
+        defaults: Defaults,
+        styles: Mapping[str, Style],
+    ) -> None:
         self.service = service
         self.journal = journal
         self.defaults = defaults
-        self.styles: tuple[str, ...] = ()
+        self.styles = styles
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
 
@@ -89,6 +97,16 @@ class Studio:
             return False
         running.task.cancel()
         return True
+
+    async def rules_for(self, guild_id: int | None) -> GuildSettings:
+        """Return a guild's choices; the operator's alone outside guilds or without the store."""
+        if guild_id is None:
+            return GuildSettings()
+        try:
+            return await self.journal.store.get_settings(guild_id)
+        except StoreError as error:
+            log.warning("guild settings are away, the operator's hold: %s", error)
+            return GuildSettings()
 
     async def read_metadata(self, source: PictureSource) -> Metadata | None:
         """Return what a picture tells of itself, or None. Raises BadPicture if it is not there."""
@@ -127,7 +145,7 @@ class Studio:
             await self.journal.done(job_id, posted)
         except TurbocordError as error:
             return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
-        return Outcome(kind, job_id, JobState.DONE, result=shared)
+        return Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted)
 
     async def _see_through(
         self,
@@ -140,15 +158,17 @@ class Studio:
     ) -> Outcome:
         job_id = "-"
         try:
+            rules = await self.rules_for(asker.guild_id)
             made = wish if isinstance(wish, Wish) else await wish()
-            request = resolve(made, asker, self.defaults)
+            check(made, asker, rules)
+            request = resolve(made, asker, self.defaults.within(rules), self.styles)
             job_id = request.job_id
             await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
-            result = await self._work(reply, request)
+            result = await self._work(reply, request, rules)
             posted = await reply.deliver(result)
             await self.journal.done(job_id, posted)
             _log_done(kind, asker, result)
-            return Outcome(kind, job_id, JobState.DONE, result=result)
+            return Outcome(kind, job_id, JobState.DONE, result=result, posted=posted)
         except Abandoned:
             log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
             await self.journal.ended(job_id, JobState.ABANDONED)
@@ -163,11 +183,16 @@ class Studio:
             log.exception("job=%s kind=%s outcome=failed", job_id, kind)
             return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
 
-    async def _work(self, reply: Reply, request: ImageRequest) -> ImageResult:
+    async def _work(self, reply: Reply, request: ImageRequest, rules: GuildSettings) -> ImageResult:
         """Run the request where `abandon` can reach it. Raises Abandoned when it did."""
+        limiter = self.service.limiter
+        guild_quota, member_quota = quotas(rules, limiter.guild, limiter.member)
         task = asyncio.create_task(
             self.service.run(
-                request, on_queued=lambda ticket: reply.queued(ticket, request.job_id)
+                request,
+                guild_quota=guild_quota,
+                member_quota=member_quota,
+                on_queued=lambda ticket: reply.queued(ticket, request.job_id),
             ),
             name=f"job-{request.job_id}",
         )

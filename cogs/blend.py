@@ -12,7 +12,7 @@ from discord.ext import commands
 from bot.errors import BadParameter
 from bot.request import MAX_PROMPT, MAX_SEED, MAX_STEPS, PictureSource, Wish
 from cogs.common.interaction_reply import InteractionReply
-from cogs.common.options import SIZE_CHOICES, asker_of, described, source_of, text
+from cogs.common.options import SIZE_CHOICES, asker_of, described, source_of, style_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -32,6 +32,7 @@ class Blend(commands.Cog):
     )
     @described("blend")
     @app_commands.choices(size=SIZE_CHOICES)
+    @app_commands.autocomplete(style=style_names)
     @app_commands.allowed_installs(guilds=True, users=True)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
     async def blend(
@@ -48,6 +49,7 @@ class Blend(commands.Cog):
         size: str | None = None,
         steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
+        style: str | None = None,
         private: bool = False,
     ) -> None:
         """Mix the pictures, then redraw the mixture as the prompt says."""
@@ -62,6 +64,7 @@ class Blend(commands.Cog):
                 seed=seed,
                 strength=strength,
                 sources=weighted(sources, weights),
+                style=style,
                 private=private,
             )
 

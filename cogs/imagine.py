@@ -10,7 +10,7 @@ from discord.ext import commands
 
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from cogs.common.interaction_reply import InteractionReply
-from cogs.common.options import SIZE_CHOICES, asker_of, described, text
+from cogs.common.options import SIZE_CHOICES, asker_of, described, style_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -27,6 +27,7 @@ class Imagine(commands.Cog):
     )
     @described("imagine")
     @app_commands.choices(size=SIZE_CHOICES)
+    @app_commands.autocomplete(style=style_names)
     @app_commands.allowed_installs(guilds=True, users=True)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
     async def imagine(
@@ -39,6 +40,7 @@ class Imagine(commands.Cog):
         steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
         guidance: app_commands.Range[float, 0.0, MAX_GUIDANCE] | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
+        style: str | None = None,
         private: bool = False,
     ) -> None:
         """Draw what the prompt says."""
@@ -50,6 +52,7 @@ class Imagine(commands.Cog):
             num_inference_steps=steps,
             guidance_scale=guidance,
             seed=seed,
+            style=style,
             private=private,
         )
         reply = InteractionReply(interaction, ephemeral=private)

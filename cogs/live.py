@@ -61,7 +61,11 @@ class Live(commands.Cog):
             size=defaults.size,
         )
         panel = LivePanel(
-            self.bot, asker, state, locale=str(interaction.locale), styles=self.bot.studio.styles
+            self.bot,
+            asker,
+            state,
+            locale=str(interaction.locale),
+            styles=tuple(self.bot.studio.styles),
         )
         reply = OpeningReply(interaction, panel)
         await self.bot.studio.draw(reply, state.wish(), asker, kind="live")

@@ -13,7 +13,7 @@ from bot.replies import info_text, text_view
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
-from cogs.common.options import SIZE_CHOICES, asker_of, described, source_of, text
+from cogs.common.options import SIZE_CHOICES, asker_of, described, source_of, style_names, text
 from cogs.common.pictures import pictures_in
 from cogs.common.remix_modal import RemixModal
 
@@ -75,6 +75,7 @@ class Remix(commands.Cog):
     )
     @described("remix")
     @app_commands.choices(size=SIZE_CHOICES)
+    @app_commands.autocomplete(style=style_names)
     @app_commands.allowed_installs(guilds=True, users=True)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
     async def remix(
@@ -89,6 +90,7 @@ class Remix(commands.Cog):
         steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
         guidance: app_commands.Range[float, 0.0, MAX_GUIDANCE] | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
+        style: str | None = None,
         private: bool = False,
     ) -> None:
         """Redraw `image` as the prompt says."""
@@ -102,6 +104,7 @@ class Remix(commands.Cog):
             seed=seed,
             strength=strength,
             sources=(source_of(image),),
+            style=style,
             private=private,
         )
         reply = InteractionReply(interaction, ephemeral=private)

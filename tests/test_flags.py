@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,10 +64,8 @@ def test_a_hyphenated_word_is_a_word() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_wish_or_a_named_flag(text: str) -> None:
-    try:
-        parse_prompt(text)
-    except BadParameter as error:
-        assert str(error.details["name"]).startswith("--")
+    with contextlib.suppress(BadParameter):
+        assert "  " not in parse_prompt(text).prompt
 
 
 @given(st.sampled_from(sorted(FLAGS)), st.text(alphabet="abc ", min_size=1).map(str.strip))

@@ -70,3 +70,12 @@ def source_of(attachment: discord.Attachment) -> PictureSource:
     return PictureSource(
         url=attachment.url, filename=attachment.filename, claimed_bytes=attachment.size
     )
+
+
+async def style_names(
+    interaction: discord.Interaction[TurboBot], current: str
+) -> list[app_commands.Choice[str]]:
+    """Return the styles whose name contains what has been typed so far; 25 is Discord's most."""
+    wanted = current.strip().casefold()
+    names = [name for name in interaction.client.studio.styles if wanted in name]
+    return [app_commands.Choice(name=name, value=name) for name in names[:25]]

@@ -1,0 +1,76 @@
+"""The audit channel: one line for every picture, where a guild asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import discord
+from discord.ext import commands
+
+from bot.replies import quote
+from bot.words import say
+from cogs.common.delivery import describe
+
+if TYPE_CHECKING:
+    from bot.client import TurboBot
+    from bot.studio import Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Audit(commands.Cog):
+    """Tells a guild's moderators who drew what."""
+
+    def __init__(self, bot: TurboBot) -> None:
+        self.bot = bot
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def cog_load(self) -> None:
+        """Listen to how requests end."""
+        self.bot.studio.observers.append(self.ended)
+
+    async def cog_unload(self) -> None:
+        """Stop listening."""
+        self.bot.studio.observers.remove(self.ended)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Write the line of a request that ended in pictures, without holding anyone up."""
+        if outcome.result is None or outcome.result.request.guild_id is None:
+            return
+        task = asyncio.create_task(self._write(outcome))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write(self, outcome: Outcome) -> None:
+        assert outcome.result is not None
+        request = outcome.result.request
+        assert request.guild_id is not None
+        rules = await self.bot.studio.rules_for(request.guild_id)
+        if rules.audit_channel_id is None:
+            return
+        posted = outcome.posted
+        where = (
+            f"https://discord.com/channels/{request.guild_id}/{posted.channel_id}/{posted.message_id}"
+            if posted and not request.private
+            else "–"
+        )
+        line = say(
+            rules.locale or "en",
+            "audit.line",
+            member=f"<@{request.user_id}>",
+            kind=outcome.kind,
+            prompt=quote(request.prompt),
+            where=where,
+        )
+        channel = self.bot.get_partial_messageable(rules.audit_channel_id)
+        try:
+            await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
+        except (discord.HTTPException, OSError) as error:
+            log.warning("audit channel of guild %d: %s", request.guild_id, describe(error))
+
+
+async def setup(bot: TurboBot) -> None:
+    """Add the cog; called by discord.py's extension loader."""
+    await bot.add_cog(Audit(bot))

@@ -1,0 +1,229 @@
+"""/settings: what a guild chooses for itself, in a panel only its managers see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.client import answer_failure
+from bot.store import GuildSettings, NsfwPolicy
+from bot.words import say
+from cogs.common.options import described, text
+from cogs.common.settings_forms import DefaultsForm, LimitsForm, WordsForm
+from cogs.common.settings_text import summary
+
+if TYPE_CHECKING:
+    from bot.client import TurboBot
+
+PANEL_SECONDS: Final = 14 * 60
+MOST_CHOSEN: Final = 25
+
+
+class SettingsPanel(discord.ui.LayoutView):
+    """Selects that act at once, and buttons that open forms for what has to be typed."""
+
+    def __init__(self, bot: TurboBot, guild_id: int, chosen: GuildSettings, *, locale: str) -> None:
+        super().__init__(timeout=PANEL_SECONDS)
+        self.bot = bot
+        self.guild_id = guild_id
+        self.chosen = chosen
+        self.locale = locale
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Rebuild the panel around the settings as they are."""
+        self.clear_items()
+        chosen = self.chosen
+        container: discord.ui.Container[Any] = discord.ui.Container(
+            discord.ui.TextDisplay(summary(chosen, self.bot.studio.defaults, locale=self.locale)),
+            discord.ui.ActionRow(Channels(self, "allowed_channel_ids", chosen.allowed_channel_ids)),
+            discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
+            discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
+            discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
+            discord.ui.ActionRow(Policy(self, chosen.nsfw_policy)),
+            discord.ui.ActionRow(
+                FormButton(self, "defaults", DefaultsForm),
+                FormButton(self, "limits", LimitsForm),
+                FormButton(self, "words", WordsForm),
+                Reset(self),
+            ),
+        )
+        self.add_item(container)
+
+    async def save(self, interaction: discord.Interaction[Any], chosen: GuildSettings) -> None:
+        """Store the settings, which count at once, and show them."""
+        await self.bot.store.save_settings(self.guild_id, chosen)
+        self.chosen = chosen
+        self.lay_out()
+        await interaction.response.edit_message(view=self)
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act only for those who may manage the guild still."""
+        return interaction.permissions.manage_guild
+
+    async def on_error(
+        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
+    ) -> None:
+        """Answer where discord.py would only log."""
+        await answer_failure(interaction, error)
+
+
+class Channels(discord.ui.ChannelSelect[Any]):
+    """The channels in which drawing is allowed; none chosen allows all."""
+
+    def __init__(self, panel: SettingsPanel, field: str, chosen: frozenset[int]) -> None:
+        super().__init__(
+            placeholder=say(panel.locale, "settings.channels"),
+            channel_types=[discord.ChannelType.text],
+            min_values=0,
+            max_values=MOST_CHOSEN,
+            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
+        )
+        self.panel = panel
+        self.field = field
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        ids = frozenset(one.id for one in self.values)
+        await self.panel.save(interaction, replace(self.panel.chosen, allowed_channel_ids=ids))
+
+
+class Roles(discord.ui.RoleSelect[Any]):
+    """The roles that may draw; none chosen allows everyone."""
+
+    def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
+        super().__init__(
+            placeholder=say(panel.locale, "settings.roles"),
+            min_values=0,
+            max_values=MOST_CHOSEN,
+            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        ids = frozenset(one.id for one in self.values)
+        await self.panel.save(interaction, replace(self.panel.chosen, allowed_role_ids=ids))
+
+
+class Members(discord.ui.UserSelect[Any]):
+    """The members who may not draw."""
+
+    def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
+        super().__init__(
+            placeholder=say(panel.locale, "settings.banned"),
+            min_values=0,
+            max_values=MOST_CHOSEN,
+            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        ids = frozenset(one.id for one in self.values)
+        await self.panel.save(interaction, replace(self.panel.chosen, banned_user_ids=ids))
+
+
+class AuditChannel(discord.ui.ChannelSelect[Any]):
+    """The channel that gets a line for every picture; none chosen turns it off."""
+
+    def __init__(self, panel: SettingsPanel, chosen: int | None) -> None:
+        super().__init__(
+            placeholder=say(panel.locale, "settings.audit"),
+            channel_types=[discord.ChannelType.text],
+            min_values=0,
+            max_values=1,
+            default_values=[discord.Object(chosen)] if chosen else [],
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        chosen = self.values[0].id if self.values else None
+        await self.panel.save(interaction, replace(self.panel.chosen, audit_channel_id=chosen))
+
+
+class Policy(discord.ui.Select[Any]):
+    """What happens to pictures that the picture check finds unfit for everyone."""
+
+    def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy) -> None:
+        super().__init__(
+            options=[
+                discord.SelectOption(
+                    label=say(panel.locale, f"settings.nsfw_{policy}"),
+                    value=policy,
+                    default=policy is chosen,
+                )
+                for policy in NsfwPolicy
+            ]
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        policy = NsfwPolicy(self.values[0])
+        await self.panel.save(interaction, replace(self.panel.chosen, nsfw_policy=policy))
+
+
+class FormButton(discord.ui.Button[Any]):
+    """Opens one of the forms."""
+
+    def __init__(
+        self,
+        panel: SettingsPanel,
+        name: str,
+        form: type[DefaultsForm] | type[LimitsForm] | type[WordsForm],
+    ) -> None:
+        super().__init__(label=say(panel.locale, f"settings.{name}"))
+        self.panel = panel
+        self.form = form
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Show the form."""
+        await interaction.response.send_modal(self.form(self.panel))
+
+
+class Reset(discord.ui.Button[Any]):
+    """Goes back to the operator's settings."""
+
+    def __init__(self, panel: SettingsPanel) -> None:
+        super().__init__(
+            label=say(panel.locale, "settings.reset"), style=discord.ButtonStyle.danger
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Forget every choice of the guild."""
+        await self.panel.save(interaction, GuildSettings())
+
+
+class Settings(commands.Cog):
+    """The guild's own rules."""
+
+    def __init__(self, bot: TurboBot) -> None:
+        self.bot = bot
+
+    @app_commands.command(
+        name=text("command.settings.name"), description=text("command.settings.description")
+    )
+    @described("settings")
+    @app_commands.default_permissions(manage_guild=True)
+    @app_commands.guild_only()
+    @app_commands.allowed_installs(guilds=True, users=False)
+    async def settings(self, interaction: discord.Interaction[TurboBot]) -> None:
+        """Show the panel."""
+        assert interaction.guild_id is not None
+        chosen = await self.bot.store.get_settings(interaction.guild_id)
+        panel = SettingsPanel(
+            self.bot, interaction.guild_id, chosen, locale=str(interaction.locale)
+        )
+        await interaction.response.send_message(view=panel, ephemeral=True)
+
+
+async def setup(bot: TurboBot) -> None:
+    """Add the cog; called by discord.py's extension loader."""
+    await bot.add_cog(Settings(bot))

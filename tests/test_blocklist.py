@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.blocklist import blocked_word, fold
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a gore scene",
+        "GORE!",
+        "gоrе",
+        "ｇｏｒｅ",
+        "𝓰𝓸𝓻𝓮",
+        "g0re",
+        "gö́re",
+        "go\u200bre",
+        "so-gore-y",
+    ],
+)
+def test_a_blocked_word_is_found_however_it_is_dressed(text: str) -> None:
+    assert blocked_word(text, ["gore"]) == "gore"
+
+
+@pytest.mark.parametrize("text", ["gorey", "a gorgeous cat", "ore", ""])
+def test_only_whole_words_count(text: str) -> None:
+    assert blocked_word(text, ["gore"]) is None
+
+
+def test_an_entry_of_two_words_wants_both_in_order() -> None:
+    assert blocked_word("a red  Cross here", ["red cross"]) == "red cross"
+    assert blocked_word("a cross red thing", ["red cross"]) is None
+
+
+def test_an_entry_without_letters_blocks_nothing() -> None:
+    assert blocked_word("anything --", ["--", " "]) is None
+
+
+@given(st.text(max_size=60))
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(st.text(alphabet="abcdefgh ", min_size=1, max_size=20).filter(str.strip))
+def test_a_text_is_blocked_by_itself(text: str) -> None:
+    assert blocked_word(f"x {text} y", [text]) == text
