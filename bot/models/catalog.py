@@ -1,0 +1,213 @@
+"""Models by name: what the catalogue knows, and which of it is installed.
+
+`catalog.toml` beside this file is the catalogue; an operator's own file in the same form can add
+to it. Nothing here reads weights or imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
+
+from bot import exit_codes
+from bot.errors import StartupError
+
+Source = Literal["huggingface", "modelscope"]
+SOURCES: Final[tuple[Source, ...]] = ("huggingface", "modelscope")
+
+CATALOG: Final = Path(__file__).with_name("catalog.toml")
+PICKLES: Final = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
+"""Suffixes of weights that run code when they are loaded."""
+
+_TOKENIZER = ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
+_WITHOUT_UNET = ("text_encoder/model", "text_encoder_2/model", "vae/diffusion_pytorch_model")
+_WEIGHTS = (*_WITHOUT_UNET, "unet/diffusion_pytorch_model")
+_SETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "@folder": (
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        *(f"{part}/config.json" for part in ("text_encoder", "text_encoder_2", "unet", "vae")),
+        *(f"{part}/{name}" for part in ("tokenizer", "tokenizer_2") for name in _TOKENIZER),
+    ),
+    "@fp16": tuple(f"{stem}.fp16.safetensors" for stem in _WEIGHTS),
+    "@fp32": tuple(f"{stem}.safetensors" for stem in _WEIGHTS),
+    "@fp16-without-unet": tuple(f"{stem}.fp16.safetensors" for stem in _WITHOUT_UNET),
+}
+"""Names for the lists of files that every SDXL folder of diffusers consists of."""
+
+
+class ModelError(StartupError):
+    """A model cannot be named, fetched or trusted; the message is one sentence with the remedy."""
+
+    def __init__(self, message: str, *, exit_code: int = exit_codes.MODEL) -> None:
+        super().__init__(message, exit_code=exit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some files of one repository; patterns are those of `fnmatch`."""
+
+    repos: Mapping[Source, str]
+    revision: str
+    files: tuple[str, ...]
+    optional: tuple[str, ...]
+    variants: Mapping[str, tuple[str, ...]]
+    rename: Mapping[str, str]
+
+    def wanted(self, variant: str) -> tuple[str, ...]:
+        """Return the patterns that must each match a file."""
+        return self.files + self.variants.get(variant, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of the catalogue.
+
+    `steps`, `guidance` and `size` (pixels) are its authors' defaults; `sha1` holds published
+    checksums of single files by name.
+    """
+
+    name: str
+    title: str
+    folder: str
+    licence: str
+    licence_note: str
+    steps: int
+    max_steps: int
+    guidance: float
+    size: int
+    noise_schedule: str
+    timestep_spacing: str
+    default_variant: str
+    parts: tuple[Part, ...]
+    sha1: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that can be fetched, in the catalogue's order."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.variants))
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A model on this machine; `entry` is None when the catalogue does not know it."""
+
+    path: Path
+    entry: Entry | None
+    size: int
+
+
+@cache
+def load_catalog(extra: Path | None = None) -> Mapping[str, Entry]:
+    """Return every entry by name, those of `extra` last and winning.
+
+    Raises ModelError when a file cannot be read or an entry is incomplete.
+    """
+    entries: dict[str, Entry] = {}
+    for path in (CATALOG, extra):
+        if path is None:
+            continue
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ModelError(
+                f"The catalogue {path} cannot be read: {error}", exit_code=exit_codes.CONFIG
+            ) from error
+        for name, table in tables.items():
+            entries[name] = _entry(name, table, path)
+    return entries
+
+
+def find(name: str, *, extra: Path | None = None) -> Entry:
+    """Return the entry called `name`. Raises ModelError with the known names if there is none."""
+    entries = load_catalog(extra)
+    if name not in entries:
+        raise ModelError(
+            f"The catalogue has no model {name!r}; it has {', '.join(entries)}.",
+            exit_code=exit_codes.CONFIG,
+        )
+    return entries[name]
+
+
+def models_root() -> Path:
+    """Return where models are kept: TURBOCORD_MODELS_DIR, or the current folder."""
+    return Path(os.environ.get("TURBOCORD_MODELS_DIR") or ".")
+
+
+def installed_path(
+    name: str, root: Path | None = None, *, extra: Path | None = None
+) -> Path | None:
+    """Return the folder or single file that the catalogue's `name` is installed at, or None."""
+    entry = load_catalog(extra).get(name)
+    if entry is None:
+        return None
+    folder = (root or models_root()) / entry.folder
+    if (folder / "model_index.json").is_file():
+        return folder
+    return next((folder / file for file in entry.sha1 if (folder / file).is_file()), None)
+
+
+def list_installed(root: Path | None = None, *, extra: Path | None = None) -> list[Installed]:
+    """Return every model under `root`, at most two folders deep as `owner/name`."""
+    root = root or models_root()
+    by_folder = {entry.folder: entry for entry in load_catalog(extra).values()}
+    found = {
+        path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/model_index.json")
+    }
+    found |= {root / folder for folder in by_folder if any((root / folder).glob("*.safetensors"))}
+    return [
+        Installed(
+            path=folder,
+            entry=by_folder.get(folder.relative_to(root).as_posix()),
+            size=sum(file.stat().st_size for file in folder.rglob("*.safetensors")),
+        )
+        for folder in sorted(found)
+    ]
+
+
+def _entry(name: str, table: Any, path: Path) -> Entry:
+    try:
+        values = dict(table)
+        required = [known.name for known in fields(Entry) if known.name not in ("name", "sha1")]
+        if lacking := [known for known in required if known not in values]:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
+        parts = tuple(_part(part) for part in values.pop("parts"))
+        entry = Entry(name=name, parts=parts, **values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The catalogue {path} describes {name!r} wrongly: {error}", exit_code=exit_codes.CONFIG
+        ) from error
+    if entry.default_variant not in entry.variants:
+        raise ModelError(
+            f"The catalogue {path} gives {name!r} the default variant {entry.default_variant!r}, "
+            f"but its parts have {', '.join(entry.variants) or 'none'}.",
+            exit_code=exit_codes.CONFIG,
+        )
+    return entry
+
+
+def _part(table: Mapping[str, Any]) -> Part:
+    variants = {name: _patterns(listed) for name, listed in table.get("variants", {}).items()}
+    return Part(
+        repos={source: table[source] for source in SOURCES if source in table},
+        revision=table["revision"],
+        files=_patterns(table.get("files", ())),
+        optional=_patterns(table.get("optional", ())),
+        variants=variants,
+        rename=dict(table.get("rename", {})),
+    )
+
+
+def _patterns(listed: Any) -> tuple[str, ...]:
+    patterns = tuple(
+        pattern for item in listed for pattern in (_SETS[item] if item.startswith("@") else (item,))
+    )
+    for pattern in patterns:
+        if PurePosixPath(pattern).suffix.lower() in PICKLES:
+            raise ValueError(f"{pattern} is a pickle; only safetensors are ever fetched")
+    return patterns
