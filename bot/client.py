@@ -24,6 +24,10 @@ from bot.words import catalogue
 
 log = logging.getLogger(__name__)
 
+# Voice is not used: its optional libraries are not missed.
+discord.VoiceClient.warn_nacl = False
+discord.VoiceClient.warn_dave = False
+
 EXTENSIONS: Final = tuple(
     f"cogs.{name}"
     for name in (

@@ -6,15 +6,19 @@ The store may be away: drawing goes on without it, and the log says what was not
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Final
 
 from bot.errors import StoreError
 from bot.recall import parameters_of
-from bot.request import Asker, ImageRequest
+from bot.request import Asker, ImageRequest, ImageResult
 from bot.store import JobState, PostedPicture, Store
 
 log = logging.getLogger(__name__)
+
+KEEP_SECONDS: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,19 @@ class Journal:
                 attachments=posted.pictures,
             ),
         )
+
+    async def keep(self, result: ImageResult) -> None:
+        """Keep pictures that could not be delivered until their member fetches them."""
+        for picture in result.pictures:
+            await self._try(
+                "kept picture",
+                self.store.keep_picture(
+                    job_id=result.request.job_id,
+                    filename=picture.filename,
+                    data=picture.data,
+                    expires_at=time.time() + KEEP_SECONDS,
+                ),
+            )
 
     async def ended(self, job_id: str, state: JobState, *, code: str | None = None) -> None:
         """Write down that there is no picture, and why."""

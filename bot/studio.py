@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.engine.ticket import Ticket
-from bot.errors import Abandoned, Refused, StoreError, TurbocordError
+from bot.errors import Abandoned, DeliveryFailed, Refused, StoreError, TurbocordError
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
 from bot.policy import Defaults, check, quotas, resolve
@@ -165,7 +165,7 @@ class Studio:
             job_id = request.job_id
             await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
             result = await self._work(reply, request, rules)
-            posted = await reply.deliver(result)
+            posted = await self._deliver(reply, result)
             await self.journal.done(job_id, posted)
             _log_done(kind, asker, result)
             return Outcome(kind, job_id, JobState.DONE, result=result, posted=posted)
@@ -207,6 +207,14 @@ class Studio:
             raise Abandoned from None
         finally:
             del self._running[request.job_id]
+
+    async def _deliver(self, reply: Reply, result: ImageResult) -> Posted:
+        """Hand over the pictures; keep them for the member where Discord would not take them."""
+        try:
+            return await reply.deliver(result)
+        except DeliveryFailed:
+            await self.journal.keep(result)
+            raise
 
     async def _refuse(
         self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str

@@ -1,0 +1,277 @@
+"""The studio with its real parts: limiter, queue, scheduler, store; only the model is null."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from bot.engine.null import NullPipeline
+from bot.engine.scheduler import BatchScheduler
+from bot.engine.ticket import Ticket
+from bot.errors import DeliveryFailed, TurbocordError
+from bot.imaging.fetch import PictureFetcher
+from bot.imaging.intake import Intake
+from bot.imaging.metadata import read_metadata
+from bot.journal import Journal, Line, Posted
+from bot.policy import Defaults
+from bot.ratelimit import Quota, RateLimiter
+from bot.request import Asker, ImageResult, PictureSource, Wish
+from bot.service import ImageService
+from bot.store import GuildSettings, JobState, PostedPicture, Store
+from bot.studio import Studio
+from bot.styles import load_styles
+
+GUILD, MEMBER = Quota(100, 60), Quota(50, 60)
+
+ASKER = Asker(user_id=7, guild_id=70, channel_id=700)
+
+
+class FakeReply:
+    """A member who remembers everything they were told."""
+
+    def __init__(self, *, deliverable: bool = True) -> None:
+        self.line = Line(1, "secret-token", 2e9)
+        self.deliverable = deliverable
+        self.soon: bool | None = None
+        self.results: list[ImageResult] = []
+        self.errors: list[BaseException] = []
+        self.queued_jobs: list[str] = []
+        self.in_queue = asyncio.Event()
+
+    def open(self, *, soon: bool) -> None:
+        self.soon = soon
+
+    def queued(self, ticket: Ticket, job_id: str) -> None:
+        self.queued_jobs.append(job_id)
+        self.in_queue.set()
+
+    async def deliver(self, result: ImageResult) -> Posted:
+        if not self.deliverable:
+            raise DeliveryFailed
+        self.results.append(result)
+        pictures = tuple(
+            PostedPicture(index + 1, picture.filename, picture.seed)
+            for index, picture in enumerate(result.pictures)
+        )
+        return Posted(700, 7000, pictures)
+
+    async def refuse(self, error: BaseException, job_id: str) -> None:
+        self.errors.append(error)
+
+    @property
+    def code(self) -> str:
+        (error,) = self.errors
+        assert isinstance(error, TurbocordError)
+        return error.code
+
+
+class BrokenPipeline(NullPipeline):
+    """Draws everything but the prompt that breaks it."""
+
+    def step(self, samples: Any) -> None:
+        if any("break" in sample.draw.prompt for sample in samples):
+            raise ValueError("kernel went wrong")
+        super().step(samples)
+
+
+MakeStudio = Callable[..., Any]
+
+
+@pytest.fixture
+async def make_studio(tmp_path: Path) -> AsyncIterator[MakeStudio]:
+    started: list[Any] = []
+
+    async def make(
+        pipeline: Callable[[], NullPipeline] = NullPipeline,
+        *,
+        guild: Quota = GUILD,
+        member: Quota = MEMBER,
+    ) -> Studio:
+        store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+        limiter = RateLimiter(guild=guild, member=member)
+        scheduler = BatchScheduler([pipeline])
+        await scheduler.start()
+        workers = ThreadPoolExecutor(2)
+        session = aiohttp.ClientSession()
+        started.extend((session.close, limiter.close, lambda: scheduler.stop(0), store.close))
+        service = ImageService(
+            limiter=limiter,
+            fetcher=PictureFetcher(session),
+            intake=Intake(workers),
+            scheduler=scheduler,
+            encoders=workers,
+            model="null",
+        )
+        return Studio(
+            service=service, journal=Journal(store), defaults=Defaults(), styles=load_styles()
+        )
+
+    yield make
+    for close in started:
+        await close()
+
+
+def photo(width: int = 640, height: int = 480) -> PictureSource:
+    data = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(data, "JPEG")
+    return PictureSource(data=data.getvalue(), filename="photo.jpg")
+
+
+async def test_a_wish_ends_in_pictures_that_tell_how_they_were_made(
+    make_studio: MakeStudio,
+) -> None:
+    studio = await make_studio()
+    reply = FakeReply()
+    outcome = await studio.draw(reply, Wish(prompt="a cat", seed=5, count=3), ASKER, kind="imagine")
+    (result,) = reply.results
+    assert outcome.state is JobState.DONE
+    assert [picture.seed for picture in result.pictures] == [5, 6, 7]
+    metadata = read_metadata(result.pictures[1].data)
+    assert metadata is not None
+    assert (metadata.prompt, metadata.seed, metadata.num_inference_steps) == ("a cat", 6, 2)
+    job = await studio.journal.store.get_job(outcome.job_id)
+    assert job.state is JobState.DONE
+    assert job.message_id == 7000
+    assert job.interaction_token is None
+    assert [one.seed for one in job.attachments] == [5, 6, 7]
+
+
+async def test_a_remix_takes_the_bucket_of_its_source(make_studio: MakeStudio) -> None:
+    studio = await make_studio()
+    reply = FakeReply()
+    wish = Wish(prompt="snow", sources=(photo(),), strength=0.1, num_inference_steps=1)
+    await studio.draw(reply, wish, ASKER, kind="remix")
+    request = reply.results[0].request
+    assert (request.size.width, request.size.height) == (576, 448)
+    assert request.num_inference_steps == 10
+
+
+async def test_an_upscale_doubles_the_bucket(make_studio: MakeStudio) -> None:
+    studio = await make_studio()
+    reply = FakeReply()
+    wish = Wish(prompt="", sources=(photo(512, 512),), scale=2, strength=0.3)
+    await studio.draw(reply, wish, ASKER, kind="upscale")
+    assert reply.results[0].pictures[0].width == 1024
+
+
+async def test_a_style_reaches_the_model_but_not_the_shown_prompt(
+    make_studio: MakeStudio,
+) -> None:
+    studio = await make_studio()
+    reply = FakeReply()
+    await studio.draw(reply, Wish(prompt="a cat", style="Pixel"), ASKER, kind="imagine")
+    request = reply.results[0].request
+    assert request.prompt == "a cat"
+    assert request.model_prompt == "a cat, pixel art"
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"),
+    [
+        (Wish(prompt=""), "prompt_empty"),
+        (Wish(prompt="a", style="nonsense"), "bad_parameter"),
+        (Wish(prompt="a", sources=(PictureSource(data=b"not a picture"),)), None),
+        (Wish(prompt="a", sources=(PictureSource(url="https://example.com/a.png"),)), None),
+    ],
+)
+async def test_a_wrong_wish_ends_in_a_sentence(
+    make_studio: MakeStudio, wish: Wish, code: str | None
+) -> None:
+    studio = await make_studio()
+    reply = FakeReply()
+    outcome = await studio.draw(reply, wish, ASKER, kind="imagine")
+    assert outcome.state is JobState.REFUSED
+    assert code in (None, reply.code)
+    assert not reply.results
+
+
+async def test_refused_and_failed_pictures_are_not_charged(make_studio: MakeStudio) -> None:
+    studio = await make_studio(BrokenPipeline, member=Quota(2, 60))
+    for wish in (
+        Wish(prompt="break"),
+        Wish(prompt="a", sources=(PictureSource(data=b"nothing"),)),
+    ):
+        await studio.draw(FakeReply(), wish, ASKER, kind="imagine")
+    reply = FakeReply()
+    await studio.draw(reply, Wish(prompt="a", count=2), ASKER, kind="imagine")
+    assert reply.results
+    again = FakeReply()
+    await studio.draw(again, Wish(prompt="a"), ASKER, kind="imagine")
+    assert again.code == "rate_limited_member"
+
+
+async def test_a_broken_request_leaves_its_neighbours_alone(make_studio: MakeStudio) -> None:
+    studio = await make_studio(BrokenPipeline)
+    broken, fine = FakeReply(), FakeReply()
+    await asyncio.gather(
+        studio.draw(broken, Wish(prompt="break"), ASKER, kind="imagine"),
+        studio.draw(fine, Wish(prompt="a"), replace(ASKER, user_id=8), kind="imagine"),
+    )
+    assert broken.code == "engine_failed"
+    assert fine.results
+
+
+async def test_an_abandoned_request_is_neither_answered_nor_charged(
+    make_studio: MakeStudio,
+) -> None:
+    studio = await make_studio(lambda: NullPipeline(step_seconds=0.2), member=Quota(1, 60))
+    reply = FakeReply()
+    drawing = asyncio.create_task(studio.draw(reply, Wish(prompt="a"), ASKER, kind="imagine"))
+    await reply.in_queue.wait()
+    (job_id,) = reply.queued_jobs
+    assert not studio.abandon(job_id, user_id=8)
+    assert studio.abandon(job_id, user_id=7)
+    assert (await drawing).state is JobState.ABANDONED
+    assert not reply.results
+    assert not reply.errors
+    again = FakeReply()
+    await studio.draw(again, Wish(prompt="a"), ASKER, kind="imagine")
+    assert again.results
+
+
+async def test_a_guild_s_rules_hold_at_once(make_studio: MakeStudio) -> None:
+    studio = await make_studio()
+    store = studio.journal.store
+    for rules, code in (
+        (GuildSettings(banned_user_ids=frozenset({7})), "banned"),
+        (GuildSettings(allowed_channel_ids=frozenset({701})), "wrong_channel"),
+        (GuildSettings(allowed_role_ids=frozenset({1})), "role_needed"),
+        (GuildSettings(blocklist=("gore",)), "blocked_word"),
+        (GuildSettings(member_quota=(1, 3600)), "over_limit_member"),
+        (GuildSettings(max_count=1), "bad_parameter"),
+    ):
+        await store.save_settings(70, rules)
+        reply = FakeReply()
+        await studio.draw(reply, Wish(prompt="a GORE", count=2), ASKER, kind="imagine")
+        assert reply.code == code
+    await store.save_settings(70, GuildSettings(default_size="wide", default_count=2))
+    reply = FakeReply()
+    await studio.draw(reply, Wish(prompt="a"), ASKER, kind="imagine")
+    assert len(reply.results[0].pictures) == 2
+    assert reply.results[0].request.size.name == "wide"
+
+
+async def test_drawing_goes_on_without_the_store(make_studio: MakeStudio) -> None:
+    studio = await make_studio()
+    await studio.journal.store.close()
+    reply = FakeReply()
+    outcome = await studio.draw(reply, Wish(prompt="a"), ASKER, kind="imagine")
+    assert outcome.state is JobState.DONE
+
+
+async def test_a_picture_nobody_takes_is_kept_for_its_member(make_studio: MakeStudio) -> None:
+    studio = await make_studio()
+    reply = FakeReply(deliverable=False)
+    outcome = await studio.draw(reply, Wish(prompt="a"), ASKER, kind="imagine")
+    assert outcome.state is JobState.FAILED
+    (kept,) = await studio.journal.store.kept_pictures(7)
+    assert await studio.journal.store.read_picture(kept.picture_id, user_id=7)
