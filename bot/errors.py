@@ -62,7 +62,7 @@ class BadParameter(Refused):
 class BadPicture(Refused):
     """The given picture cannot be used; the code says what was wrong."""
 
-    default_code = "picture_unreadable"
+    default_code = "picture_unknown"
 
 
 class RateLimited(Refused):

@@ -1,11 +1,42 @@
 from __future__ import annotations
 
+import ast
 import re
 import string
+from pathlib import Path
 
 import pytest
 
-from bot.words import best_locale, catalogue, languages, say
+from bot import errors
+from bot.words import best_locale, catalogue, has, languages, say
+
+
+ROOT = Path(__file__).resolve().parents[1]
+SCOPED = {"startup", "rate_limited", "queue_full"}
+"""Never said as they are: one is for operators, the others always carry their scope."""
+RAISED = {"BadPicture", "BadParameter", "NotAllowed", "EngineError", "StoreError"}
+
+
+def raised_codes() -> set[str]:
+    """Return every code that the sources give an error by a literal first argument."""
+    codes = set()
+    for path in [*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                literal = node.args[0] if node.args else None
+                if node.func.id in RAISED and isinstance(literal, ast.Constant):
+                    codes.add(str(literal.value))
+    return codes
+
+
+def test_every_error_has_its_sentence() -> None:
+    codes = raised_codes()
+    assert {"picture_gone", "blocked_word"} <= codes
+    kinds = [errors.TurbocordError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    codes |= {kind.default_code for kind in kinds} - SCOPED
+    assert not {code for code in codes if not has(f"error.{code}")}
 
 
 def placeholders(template: str) -> set[str]:
