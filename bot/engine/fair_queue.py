@@ -39,6 +39,11 @@ class FairQueue(Generic[T]):
     def __contains__(self, item: object) -> bool:
         return item in self._homes
 
+    @property
+    def guilds(self) -> int:
+        """How many guilds have pictures waiting."""
+        return len(self._guilds)
+
     def push(
         self,
         items: Sequence[T],
