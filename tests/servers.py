@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+import psutil
 import pytest
 
 START_SECONDS = 20.0
@@ -117,18 +118,28 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="turbocord-pg-"))
         self.user = "nobody" if os.geteuid() == 0 else None
         self.process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
+        self._schemas = 0
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, user: str = "turbocord", database: str = "postgres") -> str:
         """The address as `Store.open` takes it."""
-        return f"postgresql+asyncpg://turbocord@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+asyncpg://{user}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """Create an empty database and return its address."""
-        self._databases += 1
-        name = f"test_{self._databases}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "turbocord", name)
+    def create_schema(self) -> str:
+        """Create an empty schema with a user whose tables all go there; return the address.
+
+        To a client it is as good as a database of its own, and made a hundred times faster.
+        """
+        self._schemas += 1
+        name = f"test_{self._schemas}"
+        self.execute(f"CREATE ROLE {name} LOGIN; CREATE SCHEMA AUTHORIZATION {name}")
         return self.url(name)
+
+    def execute(self, statements: str) -> None:
+        """Run SQL as the owner of the cluster."""
+        self._run(
+            *("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"),
+            *("-p", str(self.port), "-U", "turbocord", "-d", "postgres", "-c", statements),
+        )
 
     def _run(self, name: str, *arguments: str) -> None:
         program = find_program(name)
@@ -163,13 +174,34 @@ class PostgresServer:
             cwd=self.folder,
         )
         wait_for_port(self.port, self.process)
+        self._wait_for_recovery()
+
+    def _wait_for_recovery(self) -> None:
+        """Return once queries are answered, which after a crash is later than connections are."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except subprocess.CalledProcessError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def stop(self) -> None:
-        """End it, cutting every connection."""
+        """End it at once, cutting every connection."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(signal.SIGQUIT)
             self.process.wait()
             self.process = None
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Signal the server and the process of every connection: SIGSTOP makes it hang."""
+        assert self.process is not None
+        server = psutil.Process(self.process.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
     def __enter__(self) -> Self:
         self.create()

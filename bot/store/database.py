@@ -20,6 +20,7 @@ from bot.store import migrate
 from bot.store.faults import (
     CONFLICT,
     LOCKED,
+    REJECTED,
     Damaged,
     database_errors,
     parse_url,
@@ -189,16 +190,15 @@ class Database:
 
     def _failed(self, error: BaseException) -> StoreError:
         reason = reason_of(error)
-        if reason != CONFLICT:
-            self.failures += 1
-            if self.available:
-                # Once per outage: every request would repeat it.
-                log.error("the store failed (%s): going on without it", reason)
-            self.available = False
-        return StoreError(
-            "store_conflict" if reason == CONFLICT else None,
-            reason=reason,
-        )
+        if reason in (CONFLICT, REJECTED):
+            # The database works; it is what was asked of it that does not.
+            return StoreError(f"store_{reason}", reason=reason)
+        self.failures += 1
+        if self.available:
+            # Once per outage: every request would repeat it.
+            log.error("the store failed (%s): going on without it", reason)
+        self.available = False
+        return StoreError(reason=reason)
 
     def _worked(self) -> None:
         if not self.available:
@@ -225,6 +225,8 @@ def create_engine(url: sa.URL, *, lock_seconds: float) -> AsyncEngine:
             **common,
         )
     engine = create_async_engine(url, **common)
+    # At DEBUG this logger writes every statement with its parameters, hidden or not.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: object) -> None:

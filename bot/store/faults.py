@@ -18,6 +18,7 @@ READ_ONLY: Final = "read-only"
 LOCKED: Final = "locked"
 DAMAGED: Final = "damaged"
 CONFLICT: Final = "conflict"
+REJECTED: Final = "rejected"
 UNREACHABLE: Final = "unreachable"
 LOGIN: Final = "login refused"
 NO_DATABASE: Final = "no such database"
@@ -27,8 +28,11 @@ CANNOT_OPEN: Final = "cannot open"
 INPUT_OUTPUT: Final = "input/output error"
 OTHER: Final = "unexpected"
 
+# The first prefix that fits counts.
 _SQLITE: Final = {
     "SQLITE_FULL": FULL,
+    # The index of the write-ahead log is a file of fixed size that found no room.
+    "SQLITE_IOERR_SHMSIZE": FULL,
     "SQLITE_READONLY": READ_ONLY,
     "SQLITE_BUSY": LOCKED,
     "SQLITE_LOCKED": LOCKED,
@@ -45,6 +49,7 @@ _POSTGRES: Final = {
     "55P03": LOCKED,
     "57014": TIMED_OUT,
     "3D000": NO_DATABASE,
+    "22": REJECTED,
     "28": LOGIN,
     "XX001": DAMAGED,
     "XX002": DAMAGED,
@@ -74,6 +79,10 @@ _SENTENCES: Final = {
 }
 
 
+# sqlite3 raises OverflowError for whole numbers beyond 64 bits.
+_ERRORS: Final = (SQLAlchemyError, OSError, TimeoutError, OverflowError)
+
+
 class Damaged(Exception):
     """A check of the file found it damaged."""
 
@@ -85,11 +94,9 @@ def database_errors() -> tuple[type[Exception], ...]:
         # installation has the package, so it is looked up by name.
         asyncpg: Any = importlib.import_module("asyncpg")
     except ImportError:
-        return (SQLAlchemyError, OSError, TimeoutError)
+        return _ERRORS
     return (
-        SQLAlchemyError,
-        OSError,
-        TimeoutError,
+        *_ERRORS,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
     )
@@ -110,6 +117,8 @@ def reason_of(error: BaseException) -> str:
                 return reason
     for cause in _causes(error):
         match cause:
+            case OverflowError() | sa.exc.DataError():
+                return REJECTED
             case SchemaTooNew():
                 return TOO_NEW
             case Damaged():

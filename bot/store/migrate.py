@@ -13,6 +13,9 @@ from alembic.script import ScriptDirectory
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
+LOCK_SECONDS: Final = 60
+"""How long PostgreSQL lets a starting process wait for another one's migration."""
+
 # Any number will do, as long as nothing else in the same database locks it.
 _ADVISORY_LOCK: Final = 0x7475_7262_6F63
 
@@ -43,6 +46,7 @@ def upgrade(connection: sa.Connection) -> None:
     SchemaTooNew.
     """
     if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
     settings = config()
     scripts = ScriptDirectory.from_config(settings)

@@ -39,11 +39,11 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
 def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
-    """Return the address of an empty database."""
+    """Return the address of an empty place for a store."""
     if request.param == "sqlite":
         return sqlite_url
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.create_database()
+    return server.create_schema()
 
 
 @pytest.fixture

@@ -50,9 +50,7 @@ async def test_an_expired_picture_is_gone(store: Store, clock: Clock) -> None:
     assert await store.read_picture(picture_id, user_id=7) is None
 
 
-async def test_the_oldest_give_way_when_all_together_are_too_large(
-    url: str, clock: Clock
-) -> None:
+async def test_the_oldest_give_way_when_all_together_are_too_large(url: str, clock: Clock) -> None:
     store = await Store.open(url, clock=clock, max_kept_bytes=100)
     await accept(store, "0a", 7)
     await accept(store, "0b", 8)

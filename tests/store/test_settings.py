@@ -98,9 +98,7 @@ async def test_a_slow_reader_does_not_remember_what_a_writer_has_replaced(
     assert await store.get_settings(1) == CHOSEN
 
 
-async def test_memory_of_guilds_is_bounded(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_memory_of_guilds_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.store.settings.REMEMBERED_GUILDS", 3)
     for guild_id in range(1, 8):
         await store.get_settings(guild_id)
