@@ -102,6 +102,12 @@ class CudaPipeline(TurboPipeline):
         self._graphs = GraphSet([unet, decode, text, encode])
         self._show_graphs()
 
+    @property
+    def full_speed(self) -> bool:
+        """Whether all graphs are captured and the blocks compiled."""
+        pending = self._graphs is None or any(call.pending for call in self._graphs.calls)
+        return not (pending or self._compile_blocks)
+
     @inference
     def improve(self, idle_seconds: float) -> bool:
         """Capture one more graph, or compile after a lull; False when all is done or must wait."""

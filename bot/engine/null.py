@@ -40,6 +40,7 @@ class NullPipeline:
 
     model_name = "null"
     device_name = "none"
+    full_speed = True
 
     def __init__(self, *, step_seconds: float = 0.0, row_seconds: float = 0.0) -> None:
         self.step_seconds = step_seconds

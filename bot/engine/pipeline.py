@@ -111,6 +111,11 @@ class TurboPipeline:
         """Use no more than this engine's part of the CPU's cores."""
         self._share = share
 
+    @property
+    def full_speed(self) -> bool:
+        """Whether `improve` has nothing left to do."""
+        return True
+
     def improve(self, idle_seconds: float) -> bool:
         """Use spare time to get faster; False when there is nothing to do."""
         return False

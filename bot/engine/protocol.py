@@ -63,6 +63,10 @@ class Pipeline(Protocol[S]):
     def prepare(self, max_rows: int) -> None:
         """Get ready for calls of up to `max_rows` UNet rows, as far as that takes no time."""
 
+    @property
+    def full_speed(self) -> bool:
+        """Whether `improve` has nothing left to do."""
+
     def improve(self, idle_seconds: float) -> bool:
         """Use spare time to get faster; False when there is nothing to do.
 

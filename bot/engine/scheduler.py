@@ -36,6 +36,8 @@ class EngineStats:
     ready: bool
     state: str
     """"starting", "ready", "stopping", "stopped" or "failed"."""
+    full_speed: bool
+    """Whether no device has anything left to load, capture or compile."""
     model_name: str
     device_names: tuple[str, ...]
     waiting: int
@@ -192,6 +194,8 @@ class BatchScheduler:
         return EngineStats(
             ready=self._state == "ready",
             state=self._state,
+            full_speed=len(self._ready) == len(self._makers)
+            and all(pipeline.full_speed for pipeline in loaded),
             model_name=loaded[0].model_name if loaded else "",
             device_names=tuple(pipeline.device_name for pipeline in loaded),
             waiting=len(self._backlog),

@@ -83,6 +83,9 @@ class Ticket:
     def settle(self, error: Exception) -> None:
         """Fail the whole request, unless its outcome is known already."""
         if not self.done:
+            # At once, not when the future's callbacks run: the device may be between two calls.
+            for job in self.jobs:
+                job.abandoned = True
             self.future.set_exception(error)
 
     def drawn(self, job: Job, drawn: Drawn) -> None:

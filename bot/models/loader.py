@@ -124,6 +124,7 @@ def load_model(
     dtype = dtype or default_dtype(device)
     started = time.perf_counter()
     diffusers_logging.disable_progress_bar()
+    # The loader reports shapes and progress of its own accord; what goes wrong is raised.
     transformers_logging.disable_progress_bar()
     try:
         pipeline = _read(path, dtype)
@@ -173,8 +174,8 @@ def adopt(
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     decoder = tiny_vae.to(device) if tiny_vae is not None else pipeline.vae
-    if tiny_vae is None:
-        decoder.to(vae_dtype(decoder, device, vae))
+    if decoder.dtype != (wanted := vae_dtype(decoder, device, vae)):
+        decoder.to(wanted)
     for part in (pipeline.unet, decoder, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False)
         part.eval()
@@ -198,6 +199,8 @@ def vae_dtype(vae: Any, device: torch.device, policy: str) -> torch.dtype:
     pipelines then cast it to fp32 and back for every picture.
     """
     dtype: torch.dtype = vae.dtype
+    if policy == "tiny":
+        return dtype
     if policy == "fp32":
         return torch.float32
     if dtype == torch.float16 and vae.config.force_upcast:

@@ -69,7 +69,8 @@ def build_random_pipeline(
         text_encoder_2 = CLIPTextModelWithProjection(_text_config(architecture.text_encoder_2))
     generator = torch.Generator(device).manual_seed(seed)
     for part in (unet, vae, text_encoder, text_encoder_2):
-        part.to(dtype)
+        if dtype != torch.float32:
+            part.to(dtype)
         part.to_empty(device=device)
         _draw_weights(part, generator)
         part.eval()

@@ -1,0 +1,138 @@
+"""One side's measurements, in a process of its own so that memory and start are its own too."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bot.bench.floor import floor
+from bot.bench.sides import Side, open_side
+from bot.bench.workload import (
+    LATENCY_CASES,
+    Workload,
+    gate_draws,
+    latency_draw,
+    mixed_draw,
+    workload,
+)
+from bot.engine.scheduler import percentile
+
+
+async def measure(side: Side, work: Workload, born: float) -> tuple[dict[str, Any], list[Any]]:
+    """Return one side's figures, and the pictures by which its output is judged.
+
+    `born` is when the process was started, in seconds of the epoch.
+    """
+    await side.draw(latency_draw("txt2img_2", work.size, 0), 0)
+    figures: dict[str, Any] = {"first_picture_s": time.time() - born}
+    await side.settle()
+    figures["full_speed_s"] = time.time() - born
+
+    draws = gate_draws(work.gate, work.size)
+    alone = [await side.draw(draw, 0) for draw in draws]
+    together = await asyncio.gather(*(side.draw(draw, n) for n, draw in enumerate(draws)))
+    figures["alone_against_together"] = difference(alone, together)
+
+    figures["latency_ms"] = {
+        case: await _latency(side, case, work.size, work.repeats) for case in LATENCY_CASES
+    }
+    figures["users"] = {
+        str(users): await _crowd(side, users, requests, work.size)
+        for users, requests in work.requests_per_user.items()
+    }
+    figures["peak_memory_bytes"] = peak_memory()
+    return {**figures, **side.details()}, alone
+
+
+async def _latency(side: Side, case: str, size: int, repeats: int) -> dict[str, float]:
+    times = []
+    for number in range(repeats + 1):
+        draw = latency_draw(case, size, number)
+        started = time.perf_counter()
+        await side.draw(draw, 0)
+        times.append((time.perf_counter() - started) * 1000)
+    # The first one warms up whatever this kind of request needs.
+    return {"median": statistics.median(times[1:]), "best": min(times[1:])}
+
+
+async def _crowd(side: Side, users: int, requests: int, size: int) -> dict[str, float]:
+    """Let `users` ask at once, each again as soon as it is served."""
+    waits: list[float] = []
+
+    async def user(number: int) -> None:
+        for request in range(requests):
+            draw = mixed_draw(number, request, size)
+            asked = time.perf_counter()
+            await side.draw(draw, number)
+            waits.append((time.perf_counter() - asked) * 1000)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(user(number) for number in range(users)))
+    took = time.perf_counter() - started
+    return {
+        "pictures": len(waits),
+        "per_second": len(waits) / took,
+        "p50_ms": percentile(waits, 0.5),
+        "p95_ms": percentile(waits, 0.95),
+    }
+
+
+def difference(left: Sequence[Any], right: Sequence[Any]) -> dict[str, float]:
+    """Return how far two lists of pictures differ, in values of 255: the worst and the mean."""
+    gaps = [
+        np.abs(a.astype(np.int16) - b.astype(np.int16)) for a, b in zip(left, right, strict=True)
+    ]
+    return {
+        "max": float(max(gap.max() for gap in gaps)),
+        "mean": float(max(gap.mean() for gap in gaps)),
+    }
+
+
+def peak_memory() -> int:
+    """Return the most bytes this process had in use: on its GPU, or else resident."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Measure one side and leave the figures and pictures in `options.out`."""
+    out = Path(options.out)
+    work = workload(options.size, quick=options.quick)
+    async with open_side(options.side, Path(options.folder), options.device, out) as side:
+        figures, pictures = await measure(side, work, options.born)
+    if options.side == "ours":
+        figures["floor"] = floor(Path(options.folder), options.device, options.size)
+    np.savez_compressed(out / f"{options.side}.npz", *pictures)
+    (out / f"{options.side}.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments that `bot.bench.cli` passes to its children."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("side", choices=("baseline", "ours"))
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--born", type=float, required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--quick", action="store_true")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(parse(sys.argv[1:])))

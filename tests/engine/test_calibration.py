@@ -1,0 +1,96 @@
+"""How the batch budget is chosen, measured and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.engine.calibration import calibrated, choose_rows, measure
+from bot.engine.null import NullPipeline, NullSample
+from bot.request import Draw
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TimedPipeline(NullPipeline):
+    """Each step takes what `cost` says for its rows, on a clock of its own."""
+
+    def __init__(self, clock: Clock, base: float, each: float, memory: int = 1000) -> None:
+        super().__init__()
+        self.clock, self.base, self.each, self.memory = clock, base, each, memory
+        self.trials: list[int] = []
+
+    def start(self, draws: Sequence[Draw]) -> list[NullSample]:
+        self.trials.append(len(draws))
+        return super().start(draws)
+
+    def step(self, samples: Sequence[NullSample]) -> None:
+        if len(samples) > self.memory:
+            raise MemoryError
+        self.clock.now += self.base + self.each * len(samples)
+        super().step(samples)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, MemoryError)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rows"),
+    [
+        ({1: 1.0}, 1),
+        ({1: 1.0, 2: 2.0}, 1),
+        ({1: 1.0, 2: 1.95, 4: 3.8}, 1),
+        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9}, 4),
+        ({1: 1.0, 2: 1.1, 4: 1.3, 8: 1.7, 16: 2.5}, 16),
+    ],
+)
+def test_a_larger_batch_must_be_worth_the_wait(seconds: dict[int, float], rows: int) -> None:
+    assert choose_rows(seconds) == rows
+
+
+def test_measures_until_batching_hurts() -> None:
+    clock = Clock()
+    hurting = TimedPipeline(clock, base=-0.005, each=0.01)
+    assert list(measure(hurting, size=64, clock=clock)) == [1, 2]
+    clock = Clock()
+    gaining = TimedPipeline(clock, base=0.02, each=0.001)
+    found = measure(gaining, size=64, clock=clock)
+    assert choose_rows(found) == 16
+
+
+def test_keeps_to_its_time() -> None:
+    clock = Clock()
+    slow = TimedPipeline(clock, base=0.2, each=0.1)
+    measure(slow, size=64, seconds=2.0, clock=clock)
+    assert clock.now <= 2.0
+
+
+def test_memory_ends_the_trial() -> None:
+    clock = Clock()
+    small = TimedPipeline(clock, base=0.02, each=0.0, memory=4)
+    assert list(measure(small, size=64, clock=clock)) == [1, 2, 4]
+
+
+def test_remembers_per_model_and_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = TimedPipeline(Clock(), base=0.0, each=0.0)
+
+    def ask(versions: str) -> int:
+        return calibrated(pipeline, size=64, versions=versions, folder=tmp_path / "new")
+
+    rows = ask("torch 1")
+    trials = len(pipeline.trials)
+    assert ask("torch 1") == rows
+    assert len(pipeline.trials) == trials
+    ask("torch 2")
+    assert len(pipeline.trials) > trials
+    (tmp_path / "new" / "calibration.json").write_text("{broken", encoding="utf-8")
+    ask("torch 1")
+    assert "Ignoring" in caplog.text
