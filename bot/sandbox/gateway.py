@@ -153,6 +153,7 @@ class Gateway:
         if len(guilds) > GUILDS_PER_SHARD:
             raise _Close(4011)
         self.identifies += 1
+        self._forget_abandoned(session.shard)
         session.connection = connection
         connection.session = session
         self.sessions[session.id] = session
@@ -174,6 +175,12 @@ class Gateway:
             for guild in guilds:
                 data = wire.guild_create_json(self._core.state, guild, all_members=all_members)
                 self._push(session, "GUILD_CREATE", data)
+
+    def _forget_abandoned(self, shard: tuple[int, int]) -> None:
+        """Drop sessions of a shard that nobody is connected to: it has started anew."""
+        for old in list(self.sessions.values()):
+            if old.shard == shard and old.connection is None:
+                del self.sessions[old.id]
 
     def _resume(self, connection: Connection, data: Any) -> None:
         if connection.session is not None:

@@ -65,8 +65,7 @@ def start(
     )
     if installed_only and guild is not None:
         interaction.force_ephemeral = not may & permissions.USE_EXTERNAL_APPS
-    state.interactions[interaction.id] = interaction
-    state.by_token[interaction.token] = interaction
+    state.keep(interaction)
     interaction.deadline = core.clock.call_at(
         now + answering.ACK_WITHIN_S, lambda: answering.expire(core, interaction)
     )

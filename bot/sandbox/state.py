@@ -28,6 +28,7 @@ from bot.sandbox.snowflake import Snowflakes
 GUILD_MEMBERS_INTENT: Final = 1 << 1
 PRESENCES_INTENT: Final = 1 << 8
 MESSAGE_CONTENT_INTENT: Final = 1 << 15
+KEPT_INTERACTIONS: Final = 50_000
 PRIVILEGED: Final = GUILD_MEMBERS_INTENT | PRESENCES_INTENT | MESSAGE_CONTENT_INTENT
 
 
@@ -157,6 +158,15 @@ class State:
             return self.guilds[guild_id]
         except KeyError:
             raise unknown("guild") from None
+
+    def keep(self, interaction: Interaction) -> None:
+        """Store an interaction; of 50,000 the oldest fifth is forgotten."""
+        if len(self.interactions) >= KEPT_INTERACTIONS:
+            for old in list(self.interactions.values())[: KEPT_INTERACTIONS // 5]:
+                del self.interactions[old.id]
+                self.by_token.pop(old.token, None)
+        self.interactions[interaction.id] = interaction
+        self.by_token[interaction.token] = interaction
 
     def new_token(self) -> str:
         """Return a secret for one interaction."""
