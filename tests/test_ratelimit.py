@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from unittest.mock import patch
 
@@ -209,6 +210,15 @@ async def test_idle_members_take_no_memory() -> None:
 def test_a_useless_address_is_refused_at_start(uri: str) -> None:
     with pytest.raises(StartupError, match="TURBOCORD_LIMITS_URL") as caught:
         RateLimiter(storage_uri=uri, guild=Quota(1, 1), member=Quota(1, 1))
+    assert caught.value.exit_code == exit_codes.CONFIG
+
+
+def test_without_the_package_the_sentence_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(StartupError, match=r"turbocord\[redis\]") as caught:
+        RateLimiter(storage_uri="async+redis://127.0.0.1/0", guild=GUILD, member=MEMBER)
     assert caught.value.exit_code == exit_codes.CONFIG
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 CHECKED_BYTES: Final = 256 * 1024 * 1024
 """A SQLite file up to this size is checked as a whole at start; larger ones take too long."""
+
+_MIGRATING: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
 
 WRITING: Final = "BEGIN IMMEDIATE"
 
@@ -103,7 +106,7 @@ class Database:
             await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
             await self._check_file(path)
             await self._use_wal(lock_seconds)
-        async with self.engine.connect() as connection:
+        async with _migrating(), self.engine.connect() as connection:
             await connection.execution_options(begin=WRITING)
             async with connection.begin():
                 await connection.run_sync(migrate.upgrade)
@@ -204,6 +207,11 @@ class Database:
         if not self.available:
             self.available = True
             log.warning("the store works again")
+
+
+def _migrating() -> asyncio.Lock:
+    """Return the lock of this event loop for migrations: Alembic's context is one per process."""
+    return _MIGRATING.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 def create_engine(url: sa.URL, *, lock_seconds: float) -> AsyncEngine:

@@ -129,6 +129,13 @@ async def test_processes_that_start_at_once_both_open(url: str) -> None:
     await store.close()
 
 
+async def test_stores_of_one_process_may_open_at_once(url: str, tmp_path: Path) -> None:
+    others = [f"sqlite+aiosqlite:///{tmp_path}/{number}.db" for number in range(3)]
+    for store in await asyncio.gather(*map(Store.open, (url, *others, url))):
+        await store.check()
+        await store.close()
+
+
 async def test_a_store_of_a_newer_release_is_left_alone(url: str, store: Store) -> None:
     async with store._writing() as connection:
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
