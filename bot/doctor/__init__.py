@@ -1,0 +1,49 @@
+"""What `turbocord doctor` looks at: one list of findings, each with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.config import Settings
+from bot.doctor.account import check_account, check_intent, check_token
+from bot.doctor.check import Check, Grade, healthy, render
+from bot.doctor.machine import check_device, check_packages, check_python
+from bot.doctor.model import check_model
+from bot.doctor.services import check_disk, check_limits, check_port, check_store
+from bot.models.device import device_facts
+
+__all__ = ["Check", "Grade", "healthy", "render", "run_doctor"]
+
+
+def run_doctor(settings: Settings, *, online: bool, models: Path | None = None) -> list[Check]:
+    """Look at everything a start depends on; `online` also asks Discord about the token.
+
+    `models` is where models are kept, as in `turbocord model`. Blocks, and must not be called where
+    an event loop runs. Never raises for what it finds.
+    """
+    facts = device_facts()
+    on_cpu = settings.device == "cpu" or facts.kind == "cpu"
+    model, weights = check_model(settings.model, root=models, on_cpu=on_cpu)
+    return [
+        check_python(),
+        *check_packages(),
+        *check_device(settings.device, facts, weights),
+        model,
+        check_disk(settings.cache_dir),
+        *asyncio.run(_reachable(settings, online=online)),
+        check_port(settings),
+    ]
+
+
+async def _reachable(settings: Settings, *, online: bool) -> list[Check]:
+    token = check_token(settings.token.get_secret_value())
+    # A compatible API may have tokens of its own shape; it decides when it is asked.
+    askable = online and (token.grade is Grade.OK or not settings.is_discord)
+    account = await check_account(settings) if askable else [check_intent(settings)]
+    return [
+        token,
+        *account,
+        await check_store(settings.database_url),
+        await check_limits(settings.limits_url),
+    ]
