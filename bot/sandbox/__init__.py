@@ -4,7 +4,8 @@ It knows nothing of any bot; whatever speaks Discord's API v10 can be pointed at
 `bot.sandbox.control` for the HTTP routes by which any program acts as a member.
 """
 
-from bot.sandbox.client import SandboxClient, SandboxError
+from bot.sandbox.client import SandboxClient
+from bot.sandbox.client_http import SandboxError
 from bot.sandbox.clock import Clock
 from bot.sandbox.server import Sandbox
 

@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
 import discord
 import pytest
 import yarl
-from discord import app_commands
 
 from bot.sandbox import Sandbox, SandboxClient
-
-
-class Bot(discord.Client):
-    """A small bot of no project in particular, kept off the real Discord."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("intents", discord.Intents(guilds=True, messages=True))
-        super().__init__(**options)
-        self.tree = app_commands.CommandTree(self)
-        self.ready = asyncio.Event()
-        self.resumed = asyncio.Event()
-        self.heard: list[discord.Message] = []
-        self.errors: list[BaseException] = []
-
-        @self.tree.error
-        async def _(_interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
-            self.errors.append(getattr(error, "original", error))
-
-    async def on_ready(self) -> None:
-        self.ready.set()
-
-    async def on_resumed(self) -> None:
-        self.resumed.set()
-
-    async def on_message(self, message: discord.Message) -> None:
-        self.heard.append(message)
-
-
-Connect = Callable[..., Awaitable[Bot]]
+from tests.sandbox.helpers import Bot, Connect, Rest
 
 
 @pytest.fixture
@@ -53,6 +25,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def client(sandbox: Sandbox) -> AsyncIterator[SandboxClient]:
     async with sandbox.client() as one:
         yield one
+
+
+@pytest.fixture
+async def rest(sandbox: Sandbox) -> AsyncIterator[Rest]:
+    async with aiohttp.ClientSession() as session:
+        yield Rest(sandbox, session)
 
 
 @pytest.fixture

@@ -17,6 +17,21 @@ export class Store extends EventTarget {
   #typing = new Map();
   #stop = null;
   #loaded = new Set();
+  #acts = new Set();
+  #mine = new Set();
+
+  /** Do something the bot must answer, as the tab's member here; return the interaction's id. */
+  async act(body, files) {
+    const asked = api.interact({ user: this.user.id, channel: this.channelId, ...body }, files);
+    this.#acts.add(asked);
+    try {
+      const { id } = await asked;
+      this.#mine.add(id);
+      return id;
+    } finally {
+      this.#acts.delete(asked);
+    }
+  }
 
   /** Tell listeners of a topic: world, messages, typing, interactions, traffic, modal, connection. */
   emit(topic, detail = null) {
@@ -167,7 +182,11 @@ export class Store extends EventTarget {
       setTimeout(() => this.emit("typing"), 9100);
     },
     interaction: ({ interaction }) => this.track(interaction),
-    modal: ({ interaction, modal }) => this.emit("modal", { interaction, modal }),
+    modal: async ({ interaction, modal }) => {
+      // A member may have several tabs open: the form belongs to the one that asked.
+      await Promise.allSettled(this.#acts);
+      if (this.#mine.has(interaction.id)) this.emit("modal", { interaction, modal });
+    },
     traffic: ({ entry }) => {
       this.traffic.push(entry);
       if (this.traffic.length > 1000) this.traffic.splice(0, 200);
