@@ -115,6 +115,7 @@ async def run(options: argparse.Namespace) -> None:
     work = workload(options.size, quick=options.quick)
     async with open_side(options.side, Path(options.folder), options.device, out) as side:
         figures, pictures = await measure(side, work, options.born)
+        del side
     if options.side == "ours":
         figures["floor"] = floor(Path(options.folder), options.device, options.size)
     np.savez_compressed(out / f"{options.side}.npz", *pictures)

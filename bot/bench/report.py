@@ -115,12 +115,12 @@ def show(results: Mapping[str, Any]) -> None:
 
 
 def floor_line(results: Mapping[str, Any]) -> str:
-    """Return how far a 2-step picture in the largest crowd is from what the arithmetic takes."""
+    """Return how far a 2-step picture is from what the device's arithmetic allows."""
     floor = results["ours"]["floor"]
-    best = max(each["per_second"] for each in results["ours"]["users"].values())
     return (
         f"floor: {floor['picture_ms']:.1f} ms a 2-step picture at {floor['matmul_tflops']:.2f} "
-        f"TFLOP/s; {1000 / best:.1f} ms a picture of the mix at best throughput"
+        f"TFLOP/s; {floor['measured_ms']:.1f} ms in a batch of {floor['rows']}, "
+        f"{floor['times_floor']:.1f}× the floor"
     )
 
 

@@ -25,6 +25,9 @@ MakePipeline = Callable[[], Pipeline[Any]]
 Budget = int | Callable[[Any], int]
 """UNet rows of one call, or what measures them on a loaded pipeline in its own thread."""
 
+MAX_REPLACED = 3
+"""Broken workers replaced in all; beyond that a fresh process is the better cure."""
+
 JOIN_SECONDS = 2.0
 """How long a stopping scheduler waits for each thread to come out of its last call."""
 
@@ -105,6 +108,7 @@ class BatchScheduler:
         self._first_ready: asyncio.Future[None] | None = None
         self._tickets: set[Ticket] = set()
         self._counts = _Counts()
+        self._replaced = 0
         self._queue_ms: deque[float] = deque(maxlen=512)
         self._service_ms: deque[float] = deque(maxlen=512)
         self._watchdog: asyncio.Task[None] | None = None
@@ -270,11 +274,17 @@ class BatchScheduler:
             self._first_ready.set_result(None)
 
     def _on_failed(self, worker: DeviceWorker[Any], error: BaseException) -> None:
-        """Do without a worker; without the last one nothing can be drawn."""
+        """Replace a worker that has drawn before; without any, nothing can be drawn."""
+        if worker not in self._workers:
+            return
+        was_ready = worker in self._ready
         self._workers.remove(worker)
         self._ready.discard(worker)
         for job in worker.jobs:
             job.owner.failed(job, EngineError(reason=type(error).__name__))
+        if was_ready and self._state == "ready" and self._replaced < MAX_REPLACED:
+            self._replaced += 1
+            self._hire(worker.make_pipeline, worker.name)
         if self._workers or self._state in ("stopping", "stopped"):
             return
         self._state = "failed"

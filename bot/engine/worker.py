@@ -30,6 +30,9 @@ IMPROVE_EVERY = 8
 
 DECODE_AT_ONCE = 4
 
+FAILURES_IN_A_ROW = 8
+"""After so many failed pictures and none drawn between, the device itself is taken to be broken."""
+
 
 class Supervisor(Protocol):
     """Who is told how a worker fares. Called from the worker's thread."""
@@ -43,6 +46,10 @@ class Supervisor(Protocol):
 
 class Retired(BaseException):
     """The worker was replaced while it was inside a device call."""
+
+
+class DeviceBrokenError(BaseException):
+    """Nothing succeeds on the device any more. Not an Exception: no single call is to blame."""
 
 
 @dataclass(slots=True)
@@ -91,6 +98,7 @@ class DeviceWorker(Generic[S]):
         self._decode_next = True
         self._attending = False
         self._turns = 0
+        self._failures = 0
         self._improving = True
         self._idle_since = time.perf_counter()
         self._busy = 0.0
@@ -271,6 +279,7 @@ class DeviceWorker(Generic[S]):
     def _deliver(self, job: Job, pixels: Pixels) -> None:
         if not self._release(job):
             return
+        self._failures = 0
         now = time.perf_counter()
         job.owner.drawn(
             job,
@@ -332,11 +341,14 @@ class DeviceWorker(Generic[S]):
         if not self._release(job):
             return
         if not isinstance(error, TurbocordError):
+            self._failures += 1
             log.error("Drawing failed for one picture: %r", error, exc_info=error)
             wrapped = EngineError(reason=type(error).__name__)
             wrapped.__cause__ = error
             error = wrapped
         job.owner.failed(job, error)
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise DeviceBrokenError(f"{self._failures} pictures in a row failed") from error
 
     def _drop_abandoned(self) -> None:
         for job in [job for job in self.held if job.abandoned]:

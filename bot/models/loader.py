@@ -128,7 +128,8 @@ def load_model(
     transformers_logging.disable_progress_bar()
     try:
         pipeline = _read(path, dtype)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:
+        # Whatever the libraries trip over in somebody's files, it is the model that is at fault.
         raise StartupError(
             f"The model at {path} cannot be loaded: {error}", exit_code=exit_codes.MODEL
         ) from error
@@ -224,8 +225,12 @@ def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
 
 def _read(path: Path, dtype: torch.dtype) -> Any:
     if path.is_file():
+        # One file holds no tokenizers or configurations: a folder of the same name may, or else
+        # the library looks for SDXL's own in its local cache.
+        folder = path.with_suffix("")
+        config = str(folder) if (folder / "model_index.json").is_file() else None
         return StableDiffusionXLPipeline.from_single_file(
-            str(path), dtype=dtype, local_files_only=True
+            str(path), dtype=dtype, config=config, local_files_only=True
         )
     # Half precision is published as a variant of its own; a folder without one is cast on loading.
     halves = dtype == torch.float16 and any((path / "unet").glob("*.fp16.safetensors"))

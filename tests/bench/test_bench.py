@@ -37,7 +37,13 @@ def side(factor: float) -> dict[str, Any]:
         "peak_memory_bytes": 2**30 * factor,
         "first_picture_s": 10 * factor,
         "full_speed_s": 12 * factor,
-        "floor": {"picture_ms": 4.0, "matmul_tflops": 700.0},
+        "floor": {
+            "picture_ms": 4.0,
+            "matmul_tflops": 700.0,
+            "rows": 8,
+            "measured_ms": 10.0,
+            "times_floor": 2.5,
+        },
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 from PIL import Image
 
 from bot.engine.pipeline import TurboPipeline
-from bot.errors import BadParameter
+from bot.errors import BadOutput, BadParameter
+from bot.models.loader import load_model
 from bot.request import Draw, Pixels
 
 LATENTS = 2e-5
@@ -181,3 +183,32 @@ def test_broken_output_is_told(pipeline: TurboPipeline) -> None:
     first, second = pipeline.decode([good, broken]).collect()
     assert first is not None
     assert second is None
+
+
+def test_full_precision_comes_to_the_rescue(tiny_folder: Path, alone: Alone) -> None:
+    model = load_model(tiny_folder, device=torch.device("cpu"), dtype=torch.float16)
+    again = TurboPipeline(model).redo(draw(num_inference_steps=1))
+    assert model.dtype == torch.float16
+    # The text encoders stay in half precision, so the picture is near, not equal.
+    assert np.abs(again.astype(int) - alone(draw(num_inference_steps=1))[1]).mean() < 2
+
+
+def test_bad_twice_is_an_error(tiny_folder: Path) -> None:
+    model = load_model(tiny_folder, device=torch.device("cpu"))
+    with torch.no_grad():
+        model.vae.decoder.conv_out.weight.fill_(float("nan"))
+    with pytest.raises(BadOutput):
+        TurboPipeline(model).redo(draw())
+
+
+def test_black_sources_may_stay_black(tiny_folder: Path, photo: Image.Image) -> None:
+    model = load_model(tiny_folder, device=torch.device("cpu"))
+    with torch.no_grad():
+        model.vae.decoder.conv_out.weight.zero_()
+        model.vae.decoder.conv_out.bias.fill_(-5.0)
+    pipeline = TurboPipeline(model)
+    black = Image.new("RGB", photo.size)
+    samples = pipeline.start([draw(sources=(black,), strength=0.5), draw(sources=(photo,))])
+    dark, wrong = pipeline.decode(samples).collect()
+    assert dark is not None
+    assert wrong is None

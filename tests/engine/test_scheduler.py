@@ -14,7 +14,8 @@ import pytest
 
 from bot.engine.null import NullDecoded, NullPipeline, NullSample
 from bot.engine.pipeline import TurboPipeline
-from bot.engine.scheduler import BatchScheduler
+from bot.engine.scheduler import MAX_REPLACED, BatchScheduler
+from bot.engine.worker import FAILURES_IN_A_ROW
 from bot.errors import (
     Abandoned,
     BadOutput,
@@ -314,3 +315,57 @@ async def test_the_real_pipeline_draws_the_same_alone_and_in_company(
         await company.result()
     for one, pixels in zip(drawn, expected, strict=True):
         assert np.abs(one.pixels.astype(int) - pixels).max() <= 1
+
+
+async def test_a_broken_device_is_replaced_a_few_times_and_then_given_up() -> None:
+    made: list[FakePipeline] = []
+
+    def make() -> FakePipeline:
+        made.append(FakePipeline())
+        return made[-1]
+
+    scheduler = BatchScheduler([make], budget=1)
+    await scheduler.start()
+    for round_number in range(1 + MAX_REPLACED):
+        await until(lambda: scheduler.stats().ready and len(scheduler.stats().device_names) == 1)
+        assert len(made) == round_number + 1
+        tickets = [
+            scheduler.submit([draw(0, POISON)], guild_id=1, user_id=1)
+            for _ in range(FAILURES_IN_A_ROW)
+        ]
+        for ticket in tickets:
+            with pytest.raises(EngineError):
+                await ticket.result()
+        replaced = min(round_number + 2, 1 + MAX_REPLACED)
+        await until(lambda expected=replaced: len(made) == expected)  # type: ignore[misc]
+    await until(lambda: scheduler.stats().state == "failed")
+    with pytest.raises(EngineError, match="no device is left"):
+        scheduler.submit([draw(1)], guild_id=1, user_id=1)
+    await scheduler.stop(0)
+
+
+async def test_one_good_picture_shows_that_the_device_works() -> None:
+    pipeline = FakePipeline()
+    async with running(pipeline, budget=1) as scheduler:
+        for number in range(2 * FAILURES_IN_A_ROW):
+            prompt = POISON if number % FAILURES_IN_A_ROW else "good"
+            ticket = scheduler.submit([draw(number, prompt)], guild_id=1, user_id=1)
+            await asyncio.wait([ticket.future])
+        assert scheduler.stats().ready
+        assert len(await scheduler.submit([draw(1)], guild_id=1, user_id=1).result()) == 1
+
+
+async def test_spare_time_is_used_and_failing_to_do_so_does_no_harm() -> None:
+    class Improving(FakePipeline):
+        left = 3
+
+        def improve(self, idle_seconds: float) -> bool:
+            if self.left == 0:
+                raise RuntimeError("cannot capture")
+            self.left -= 1
+            return True
+
+    pipeline = Improving()
+    async with running(pipeline) as scheduler:
+        await until(lambda: pipeline.left == 0)
+        await scheduler.submit([draw(1)] * 12, guild_id=1, user_id=1).result()

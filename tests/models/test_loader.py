@@ -15,6 +15,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionXLPipeline,
 )
+from safetensors.torch import save_file
 
 from bot import exit_codes
 from bot.engine.noise_schedule import NoiseSchedule
@@ -161,3 +162,11 @@ def test_other_predictions_are_refused() -> None:
         NoiseSchedule(EulerDiscreteScheduler(prediction_type="sample"))
     with pytest.raises(StartupError, match="DDIMScheduler"):
         NoiseSchedule(DDIMScheduler())
+
+
+def test_a_single_file_without_its_configuration_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"conditioner.embedders.1.model.ln_final.weight": torch.zeros(1)}, path)
+    assert resolve_model(str(path)) == path
+    with pytest.raises(StartupError, match="cannot be loaded"):
+        load_model(path, device=CPU)

@@ -1,0 +1,89 @@
+"""An engine put together for this machine, on its CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot import exit_codes
+from bot.engine.cpu import CoreShare
+from bot.engine.launch import build_scheduler, find_devices
+from bot.engine.prompts import Condition, PromptCache
+from bot.errors import StartupError
+from bot.request import Draw
+
+
+async def test_engines_share_weights_and_agree(tiny_folder: Path, tmp_path: Path) -> None:
+    scheduler = build_scheduler(str(tiny_folder), device="cpu", engines=2, cache=tmp_path)
+    await scheduler.start()
+    draws = [Draw("a", seed % 2, 128, 128) for seed in range(8)]
+    drawn = await scheduler.submit(draws, guild_id=1, user_id=1).result()
+    stats = scheduler.stats()
+    await scheduler.stop(1)
+    assert stats.drawn == 8
+    assert stats.model_name == tiny_folder.name
+    for number, one in enumerate(drawn):
+        assert np.abs(one.pixels.astype(int) - drawn[number % 2].pixels).max() <= 1
+    assert (tmp_path / "calibration.json").is_file()
+
+
+async def test_a_fixed_budget_needs_no_measuring(tiny_folder: Path, tmp_path: Path) -> None:
+    scheduler = build_scheduler(
+        str(tiny_folder), device="cpu", engines=1, max_batch=3, cache=tmp_path
+    )
+    await scheduler.start()
+    assert scheduler.stats().max_rows == (3,)
+    await scheduler.stop(0)
+    assert not (tmp_path / "calibration.json").exists()
+
+
+async def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
+    scheduler = build_scheduler(str(tmp_path / "nothing"), device="cpu", cache=tmp_path)
+    with pytest.raises(StartupError, match="No model at"):
+        await scheduler.start()
+
+
+def test_devices_by_name() -> None:
+    assert find_devices("cpu") == ["cpu"]
+    assert find_devices("cpu,cpu") == ["cpu"]
+    with pytest.raises(StartupError, match="no device 'cuda:99'") as caught:
+        find_devices("cuda:0,99" if "cuda:0" in find_devices("auto") else "cuda:99")
+    assert caught.value.exit_code == exit_codes.CONFIG
+
+
+def test_cores_go_to_those_who_have_work() -> None:
+    share = CoreShare(8)
+    assert share.threads() == 8
+    share.attend(1, True)
+    assert share.threads() == 8
+    share.attend(2, True)
+    share.attend(3, True)
+    assert share.threads() == 2
+    share.attend(2, False)
+    assert share.threads() == 4
+    few = CoreShare(2)
+    for engine in range(5):
+        few.attend(engine, True)
+    assert few.threads() == 1
+
+
+def test_the_prompt_cache_is_bounded_in_bytes() -> None:
+    import torch
+
+    def condition(floats: int) -> Condition:
+        return Condition(torch.zeros(floats), torch.zeros(0))
+
+    cache = PromptCache(max_bytes=100)
+    cache.put("a", condition(10))
+    cache.put("b", condition(10))
+    assert cache.get("a") is not None
+    cache.put("c", condition(10))
+    assert cache.get("b") is None
+    assert cache.get("a") is not None
+    assert cache.nbytes == 80
+    cache.put("huge", condition(1000))
+    assert cache.get("huge") is None
+    cache.clear()
+    assert (len(cache), cache.nbytes) == (0, 0)
