@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 BACKGROUND: Final = (255, 255, 255)
 """What shows through transparent pixels: paper, which models know better than a checkerboard."""
 
-_PROFILE_SPACE: Final = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
@@ -84,11 +83,12 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
     if len(profile) > MAX_PROFILE:
         return None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _PROFILE_SPACE[image.mode]:
-            return None
         transform = ImageCms.buildTransform(
-            source, _SRGB, image.mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            _SRGB,
+            image.mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
         )
         return ImageCms.applyTransform(image, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:

@@ -6,7 +6,7 @@ directory twice, nothing is allocated by a count the file states.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from PIL import Image
 
@@ -23,8 +23,16 @@ _UNICODE: Final = b"UNICODE\0"
 _ASCII: Final = b"ASCII\0\0\0"
 _OURS: Final = b"turbocord\0"
 
-Fields = dict[int, tuple[int, bytes]]
-"""Tag to (TIFF type, the raw value)."""
+
+class Field(NamedTuple):
+    """Where one value lies: its TIFF type, and start and size in bytes."""
+
+    kind: int
+    start: int
+    size: int
+
+
+Fields = dict[int, Field]
 
 
 class ExifBlock:
@@ -40,7 +48,7 @@ class ExifBlock:
         return int.from_bytes(raw, self.order)
 
     def _directory(self, at: int) -> Fields:
-        """Return the fields of the directory at `at`; broken entries are left out."""
+        """Return where the fields of the directory at `at` lie; broken entries are left out."""
         fields: Fields = {}
         data = self.data
         count = min(self._number(data[at : at + 2]), _MAX_ENTRIES)
@@ -50,26 +58,29 @@ class ExifBlock:
                 break
             kind = self._number(raw[2:4])
             size = self._number(raw[4:8]) * {_SHORT: 2, _LONG: 4}.get(kind, 1)
-            value = raw[8 : 8 + size]
-            if size > 4:
-                start = self._number(raw[8:12])
-                value = data[start : start + size]
-            if len(value) == size:
-                fields.setdefault(self._number(raw[:2]), (kind, value))
+            start = entry + 8 if size <= 4 else self._number(raw[8:12])
+            if start + size <= len(data):
+                fields.setdefault(self._number(raw[:2]), Field(kind, start, size))
         return fields
+
+    def _value(self, field: Field) -> bytes:
+        return self.data[field.start : field.start + field.size]
 
     @property
     def orientation(self) -> int:
         """How the picture is to be turned, 1 to 8; 1 (upright) where nothing valid is said."""
-        kind, value = self.fields.get(_ORIENTATION, (0, b""))
-        number = self._number(value) if kind in (_SHORT, _LONG) else 1
+        field = self.fields.get(_ORIENTATION)
+        if field is None or field.kind not in (_SHORT, _LONG):
+            return 1
+        number = self._number(self._value(field))
         return number if 1 <= number <= 8 else 1
 
     def _exif_field(self, tag: int) -> bytes:
-        kind, value = self.fields.get(_EXIF_IFD, (0, b""))
-        if kind != _LONG or len(value) != 4:
+        pointer = self.fields.get(_EXIF_IFD)
+        if pointer is None or pointer.kind != _LONG or pointer.size != 4:
             return b""
-        return self._directory(self._number(value)).get(tag, (0, b""))[1]
+        field = self._directory(self._number(self._value(pointer))).get(tag)
+        return self._value(field) if field else b""
 
     def user_comment(self) -> str | None:
         """Return the user comment, where A1111-style programs keep the parameters."""

@@ -91,8 +91,7 @@ class PictureFetcher:
         log.info(
             "picture refused: %s host=%s file=%s", error, address.origin.host, address.filename
         )
-        # Not chained: an aiohttp error's text can hold the signed URL.
-        raise error from None
+        raise error
 
     async def _download_patiently(self, address: Address) -> bytes:
         """Download, once more after a short pause where the fault may pass."""
@@ -106,6 +105,7 @@ class PictureFetcher:
         raise AssertionError("unreachable")
 
     async def _download(self, address: Address) -> bytes:
+        # Nothing is chained to what is raised here: an aiohttp error can hold the signed URL.
         try:
             async with self.session.get(
                 address.url,

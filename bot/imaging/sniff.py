@@ -76,7 +76,7 @@ def sniff(data: bytes) -> Format:
     known = _readable(head)
     if known is not None:
         return known
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp" and len(head) >= 12:
         return _iso_media(head)
     for magic, name in _STILLS:
         if head.startswith(magic):

@@ -70,7 +70,7 @@ def test_quality_falls_before_size_does() -> None:
     assert error == sorted(error)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(MIN_BYTES, 200_000))
 def test_every_size_fits_every_limit(width: int, height: int, limit: int) -> None:
     data, extension = encode_picture(noise(width, height), metadata=METADATA, max_bytes=limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -83,8 +84,8 @@ async def fetcher(server: RawServer) -> AsyncIterator[PictureFetcher]:
             session,
             allowed_origins={server.origin},
             max_bytes=100_000,
-            timeout_s=3.0,
-            read_timeout_s=0.3,
+            timeout_s=30.0,
+            read_timeout_s=10.0,
             concurrency=2,
         )
 
@@ -259,9 +260,12 @@ async def test_nobody_listening(server: RawServer, fetcher: PictureFetcher) -> N
 async def test_silence_ends_in_a_sentence(server: RawServer, fetcher: PictureFetcher) -> None:
     async def silent(writer: Writer) -> None:
         writer.write(ok(b"x" * 10, length=1000))
-        await asyncio.sleep(5)
+        await asyncio.sleep(30)
 
     server.answer = silent
+    fetcher = PictureFetcher(
+        fetcher.session, allowed_origins={server.origin}, timeout_s=60, read_timeout_s=0.2
+    )
     assert (await refused(fetcher, PictureSource(url=server.url))).code == "picture_slow"
 
 
@@ -330,8 +334,7 @@ async def test_logs_and_errors_never_hold_the_signed_query(
     for fault in faults:
         server.answer = fault
         error = await refused(fetcher, PictureSource(url=server.url))
-        assert error.__cause__ is None
-        assert SECRET not in str(error)
+        assert SECRET not in "".join(traceback.format_exception(error))
     await refused(fetcher, PictureSource(url=f"https://evil.example/a.png?{SECRET}"))
     ours = [record for record in caplog.records if record.name.startswith("bot.")]
     assert any("file=cat.png" in record.getMessage() for record in ours)

@@ -99,7 +99,7 @@ def test_other_programs_find_the_text_where_they_look() -> None:
     assert comment == b"UNICODE\0" + to_parameters(CAT).encode("utf-16-be")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(metadatas)
 def test_our_form_comes_back_as_it_was(metadata: Metadata) -> None:
     assert from_json(to_json(metadata)) == metadata
@@ -111,7 +111,7 @@ def test_files_come_back_as_they_were(metadata: Metadata, kind: str) -> None:
     assert read_metadata(FILES[kind](metadata)) == metadata
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(metadatas)
 def test_the_text_comes_back_but_for_the_job(metadata: Metadata) -> None:
     expected = replace(metadata, job_id="")
@@ -283,7 +283,7 @@ def test_broken_settings_are_nothing(line: str) -> None:
     assert from_parameters(f"a cat\n{line}") is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from([FILES[kind](CAT) for kind in FILES]), st.data())
 def test_broken_files_never_raise(data: bytes, draw: st.DataObject) -> None:
     broken = bytearray(data)
@@ -296,7 +296,7 @@ def test_broken_files_never_raise(data: bytes, draw: st.DataObject) -> None:
         assert read is None or 0 <= read.seed <= MAX_SEED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP"]),
     st.binary(max_size=100),

@@ -119,7 +119,7 @@ def test_origins_read_as_scheme_host_and_port() -> None:
     assert parse_origin("HTTP://[::1]:80/") == Origin("http", "[::1]", 80)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.sampled_from(SPLICES),
