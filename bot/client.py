@@ -17,7 +17,7 @@ from discord.ext import commands
 
 from bot import exit_codes
 from bot.errors import StartupError, StoreError
-from bot.replies import error_text, text_message
+from bot.replies import error_text, is_refusal, text_message
 from bot.store import Store
 from bot.studio import Studio
 from bot.words import catalogue
@@ -95,14 +95,17 @@ class TurboTree(app_commands.CommandTree["TurboBot"]):
 
 
 async def answer_failure(interaction: discord.Interaction[TurboBot], error: BaseException) -> None:
-    """Log an unexpected error and tell the member in a sentence only they see.
+    """Tell the member in a sentence only they see, and log what was not their doing.
 
     Every interaction callback, command or component, ends here when it fails, because discord.py
     itself would only log it and leave the member with "did not respond".
     """
     cause = getattr(error, "original", error)
     reference = format(interaction.id, "x")
-    log.error("interaction %s failed", reference, exc_info=cause)
+    if is_refusal(cause):
+        log.info("interaction %s refused: %s", reference, cause)
+    else:
+        log.error("interaction %s failed", reference, exc_info=cause)
     text = error_text(cause, locale=str(interaction.locale), now=time.time(), job_id=reference)
     message = text_message(text)
     try:

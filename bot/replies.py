@@ -18,6 +18,9 @@ from bot.words import has, say
 
 SHOWN_PROMPT = 300
 ALT_TEXT = 1024
+CODE_DETAILS = {"name", "near", "job_id"}
+"""Details that the sentences put between backticks."""
+
 REPLY_COLOUR = discord.Colour(0x7C5CFF)
 
 _MARKDOWN = re.compile(r"([\\*_~|`>#\-\[\]()<:+=.])")
@@ -33,6 +36,11 @@ def quote(text: str, limit: int = SHOWN_PROMPT) -> str:
     if len(flat) > limit:
         flat = flat[: limit - 1].rstrip() + "…"
     return _MARKDOWN.sub(r"\\\1", flat).replace("@", "@\u200b")
+
+
+def inline_code(text: str, limit: int = 60) -> str:
+    """Return member text fit to stand between backticks, where escapes would show."""
+    return " ".join(text.replace("`", "'").split())[:limit].replace("@", "@\u200b") or "–"
 
 
 def when(seconds: float, now: float) -> str:
@@ -53,7 +61,7 @@ def error_text(error: BaseException, *, locale: str, now: float, job_id: str = "
             details["when"] = Snippet(when(retry_after, now))
         for name, value in details.items():
             if isinstance(value, str) and not isinstance(value, Snippet):
-                details[name] = quote(value)
+                details[name] = inline_code(value) if name in CODE_DETAILS else quote(value)
         details.setdefault("job_id", job_id)
         return say(locale, f"error.{error.code}", **details)
     return say(locale, "error.internal", job_id=job_id)

@@ -10,7 +10,6 @@ import pytest
 from bot import errors
 from bot.words import best_locale, catalogue, has, languages, say
 
-
 ROOT = Path(__file__).resolve().parents[1]
 SCOPED = {"startup", "rate_limited", "queue_full"}
 """Never said as they are: one is for operators, the others always carry their scope."""

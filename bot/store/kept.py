@@ -31,7 +31,7 @@ class KeptPictures(Database):
         `store_conflict` if the job is not in the store.
         """
         if len(data) > self.max_kept_bytes:
-            raise StoreError("picture_too_large", size=len(data), limit=self.max_kept_bytes)
+            raise StoreError("kept_picture_too_large", size=len(data), limit=self.max_kept_bytes)
         async with self._writing() as connection:
             result = await connection.execute(
                 kept_pictures.insert().returning(kept_pictures.c.picture_id),

@@ -61,7 +61,7 @@ async def test_the_oldest_give_way_when_all_together_are_too_large(url: str, clo
     assert [one.picture_id for one in await store.kept_pictures(8)] == [second]
     with pytest.raises(StoreError) as caught:
         await keep(store, "0a", b"x" * 101, clock)
-    assert caught.value.code == "picture_too_large"
+    assert caught.value.code == "kept_picture_too_large"
     assert store.available
     await store.close()
 

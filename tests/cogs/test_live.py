@@ -1,0 +1,132 @@
+"""/live: one panel, one member, as many presses as they like."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from bot.imaging.metadata import read_metadata
+from tests.e2e import Town, eventually, words
+
+
+def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
+    found = [one for one in components if one["type"] == kind]
+    for one in components:
+        found += items(one.get("components", []), kind)
+    return found
+
+
+async def opened(place: Town, user: str = "cleo") -> dict[str, Any]:
+    record = await place.command("/live prompt:a cat", user=user)
+    message: dict[str, Any] = record["response"]
+    assert message["ephemeral_for"]
+    return message
+
+
+async def shown(place: Town, panel: dict[str, Any]) -> dict[str, Any]:
+    return await place.member.message(panel["id"], user="cleo")
+
+
+async def press(
+    place: Town, panel: dict[str, Any], label: str, emoji: str | None = None
+) -> dict[str, Any]:
+    buttons = [one for one in items((await shown(place, panel))["components"], 2)]
+    (button,) = [
+        one
+        for one in buttons
+        if one["label"] == label
+        and one["emoji"]["name"] == match.get("emoji", one["emoji"]["name"])
+    ]
+    pressed = await place.member.press(panel["id"], button["custom_id"], user="cleo")
+    return await place.member.wait_response(pressed, timeout=30)
+
+
+async def test_each_press_redraws_in_place_with_one_call(place: Town) -> None:
+    panel = await opened(place)
+    first = words(await shown(place, panel))
+    before = max(entry["id"] for entry in await place.member.traffic())
+    record = await press(place, panel, "New seed")
+    calls = await place.member.traffic(after=before, kind="rest")
+    assert record["callback_type"] == 7
+    assert len(calls) == 1
+    second = words(await shown(place, panel))
+    assert first != second
+    assert "a cat" in second
+
+
+async def test_the_strength_buttons_and_selects_set_what_the_picture_says(place: Town) -> None:
+    panel = await opened(place)
+    await press(place, panel, "Use as source")
+    assert "strength 0.7" in words(await shown(place, panel))
+    await press(place, panel, "Strength", emoji="➖")
+    assert "strength 0.6" in words(await shown(place, panel))
+    steps = items((await shown(place, panel))["components"], 3)[1]
+    (option,) = [one for one in steps["options"] if one["label"] == "steps: 4"]
+    pressed = await place.member.select(
+        panel["id"], steps["custom_id"], [option["value"]], user="cleo"
+    )
+    await place.member.wait_response(pressed, timeout=30)
+    assert "4 steps" in words(await shown(place, panel))
+    await press(place, panel, "Drop source")
+    assert "strength" not in words(await shown(place, panel))
+
+
+async def test_the_prompt_is_edited_in_a_form(place: Town) -> None:
+    panel = await opened(place)
+    opened_form = await press(place, panel, "Edit prompt")
+    (field,) = [row["component"] for row in opened_form["modal"]["components"]]
+    assert field["value"] == "a cat"
+    sent = await place.member.submit_modal(
+        opened_form["id"], {field["custom_id"]: "a dog"}, user="cleo"
+    )
+    await place.member.wait_response(sent, timeout=30)
+    assert "a dog" in words(await shown(place, panel))
+
+
+async def test_ten_presses_in_a_second_end_on_the_last_state(place: Town) -> None:
+    panel = await opened(place)
+    size = items((await shown(place, panel))["components"], 3)[2]
+    values = [one["value"] for one in size["options"]]
+    pressed = [
+        await place.member.select(
+            panel["id"], size["custom_id"], [values[number % len(values)]], user="cleo"
+        )
+        for number in range(10)
+    ]
+    records = await asyncio.gather(
+        *(place.member.wait_response(one, until="ack", timeout=30) for one in pressed)
+    )
+    assert all(record["error"] is None for record in records)
+
+    async def last_state() -> bool:
+        # The tenth press chose the fifth size, which is wide.
+        return "704×384" in words(await shown(place, panel))
+
+    await eventually(last_state)
+
+
+async def test_sharing_posts_it_with_the_controls_that_last(place: Town) -> None:
+    panel = await opened(place)
+    seed = re.search(r"seed (\d+)", words(await shown(place, panel)))
+    assert seed is not None
+    record = await press(place, panel, "Share")
+    posted = record["response"]
+    assert posted["ephemeral_for"] is None
+    assert seed[0] in words(posted)
+    metadata = read_metadata(await place.member.download(posted["files"][0]))
+    assert metadata is not None
+    again = await place.press(posted["id"], "Reroll", user="ben")
+    assert "a cat" in words(again["response"])
+
+
+async def test_a_limit_is_told_in_the_panel_under_the_old_picture(place: Town) -> None:
+    panel = await opened(place)
+    limiter = place.app.studio.service.limiter
+    user_id = int(panel["ephemeral_for"])
+    (guild,) = (await place.member.world(user="cleo"))["guilds"]
+    await limiter.admit(guild_id=int(guild["id"]), user_id=user_id, cost=limiter.member.count - 1)
+    await press(place, panel, "New seed")
+    message = await shown(place, panel)
+    assert "You have used your" in words(message)
+    assert message["files"]

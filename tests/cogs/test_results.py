@@ -1,0 +1,195 @@
+"""The controls under a result: they act, they last, and they mind who presses."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from bot.app import connected
+from bot.sandbox import Sandbox
+from bot.store import Store
+from tests.e2e import (
+    MESSAGE_CONTENT,
+    Town,
+    eventually,
+    null_scheduler,
+    settings_for,
+    town,
+    words,
+)
+from tests.pictures import png
+
+
+async def drawn(place: Town, text: str = "/imagine prompt:a cat seed:7 steps:3") -> dict[str, Any]:
+    """Return the message of a finished picture."""
+    message: dict[str, Any] = (await place.command(text))["response"]
+    return message
+
+
+async def test_reroll_draws_the_same_with_a_new_seed_as_a_new_message(place: Town) -> None:
+    first = await drawn(place)
+    record = await place.press(first["id"], "Reroll", user="cleo")
+    text = words(record["response"])
+    assert record["response"]["id"] != first["id"]
+    assert "a cat" in text
+    assert "3 steps" in text
+    assert "seed 7 " not in text
+
+
+async def test_vary_and_upscale_start_from_the_picture(place: Town) -> None:
+    first = await drawn(place)
+    varied = await place.press(first["id"], "Vary")
+    assert "strength 0.45" in words(varied["response"])
+    upscaled = await place.press(first["id"], "Upscale ×2")
+    assert "1024×1024" in words(upscaled["response"])
+
+
+async def test_remix_opens_a_form_filled_in_with_what_is_known(place: Town) -> None:
+    first = await drawn(place)
+    opened = await place.member.press(first["id"], "Remix…", user="ben")
+    modal = (await place.member.wait_response(opened))["modal"]
+    inputs = [row["component"] for row in modal["components"]]
+    assert inputs[0]["value"] == "a cat"
+    sent = await place.member.submit_modal(
+        opened, {inputs[0]["custom_id"]: "a dog", inputs[1]["custom_id"]: "0.6"}, user="ben"
+    )
+    answer = await place.member.wait_response(sent, until="files", timeout=30)
+    assert "a dog" in words(answer["response"])
+    assert "strength 0.6" in words(answer["response"])
+
+
+async def test_a_select_chooses_which_of_several(place: Town) -> None:
+    first = await drawn(place, "/imagine prompt:a cat seed:7 count:3 size:wide")
+    select = _find(first["components"], 3)
+    pressed = await place.member.select(first["id"], select["custom_id"], ["2"], user="ben")
+    record = await place.member.wait_response(pressed)
+    assert record["callback_type"] == 7
+    message = await place.member.message(first["id"], user="ben")
+    assert len(message["files"]) == 3
+    buttons = _find_all(message["components"], 2)
+    assert all(one["custom_id"].endswith(":2") for one in buttons)
+    varied = await place.press(first["id"], "Vary")
+    assert "strength" in words(varied["response"])
+
+
+async def test_only_author_and_moderators_delete(place: Town) -> None:
+    first = await drawn(place)
+    refused = await place.press(first["id"], "Delete", user="cleo")
+    assert "Only the member who asked" in words(refused["response"])
+    assert refused["response"]["ephemeral_for"]
+    await place.member.press(first["id"], "Delete", user="ben")
+    second = await place.command("/imagine prompt:mine", user="cleo")
+    pressed = await place.member.press(second["response"]["id"], "Delete", user="cleo")
+    await place.member.wait_response(pressed, until="ack")
+    await eventually(lambda: no_messages(place))
+
+
+async def test_two_members_may_press_at_once(place: Town) -> None:
+    first = await drawn(place)
+    records = await asyncio.gather(
+        place.press(first["id"], "Reroll", user="ben"),
+        place.press(first["id"], "Reroll", user="cleo"),
+    )
+    assert len({record["response"]["id"] for record in records}) == 2
+
+
+async def test_a_private_result_stays_private(place: Town) -> None:
+    first = await drawn(place, "/imagine prompt:a cat private:true")
+    record = await place.press(first["id"], "Reroll")
+    assert record["response"]["ephemeral_for"]
+
+
+async def test_buttons_work_after_a_restart_and_after_the_store_was_lost(tmp_path: Path) -> None:
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+    ):
+        before, empty = tmp_path / "before", tmp_path / "empty"
+        for folder in (before, empty):
+            folder.mkdir()
+        message: dict[str, Any] = {}
+        for number, folder in enumerate((before, before, empty)):
+            settings = settings_for(sandbox, folder)
+            async with connected(settings, scheduler=null_scheduler()) as app:
+                place = Town(sandbox, app, member)
+                if number == 0:
+                    message = await drawn(place)
+                    continue
+                for label in ("Reroll", "Vary", "Upscale ×2"):
+                    record = await place.press(message["id"], label, user="cleo")
+                    assert "a cat" in words(record["response"]), (number, label)
+                    # A quarter of three steps is none, so the upscale runs four.
+                    steps = 4 if label.startswith("Upscale") else 3
+                    assert f"{steps} steps" in words(record["response"]), (number, label)
+
+
+async def test_a_reroll_of_a_remix_signs_its_source_anew(place: Town) -> None:
+    posted = await place.member.send("", user="ben", channel="general", files={"a.png": png()})
+    opened = await place.member.context_menu("Remix", message=posted["id"], user="cleo")
+    modal = (await place.member.wait_response(opened))["modal"]
+    inputs = [row["component"]["custom_id"] for row in modal["components"]]
+    sent = await place.member.submit_modal(opened, {inputs[0]: "a", inputs[1]: "0.5"}, user="cleo")
+    first = (await place.member.wait_response(sent, until="files", timeout=30))["response"]
+    await place.member.advance(3 * 24 * 3600)
+    again = await place.press(first["id"], "Reroll", user="cleo")
+    assert "strength 0.5" in words(again["response"])
+    await place.member.delete(posted["id"], user="ben")
+    place.expected_rules.append("10008: Unknown Message")
+    gone = await place.press(first["id"], "Reroll", user="cleo")
+    assert "gone from Discord" in words(gone["response"])
+
+
+async def test_a_forged_custom_id_reaches_no_other_guild_s_job(place: Town) -> None:
+    secret = await place.command("/imagine prompt:hidden plans private:true")
+    job_id = _find_all(secret["response"]["components"], 2)[0]["custom_id"].split(":")[2]
+    await place.member.create_guild("Elsewhere", owner="cleo", channels=["lobby"])
+    other = (
+        await place.command("/imagine prompt:mine", user="cleo", guild="Elsewhere", channel="lobby")
+    )["response"]
+    assert await place.app.store.get_job(job_id)
+    forged = _find_all(other["components"], 2)[0]["custom_id"].split(":")
+    forged[2] = job_id
+    message = place.sandbox.state.message(int(other["channel_id"]), int(other["id"]))
+    _rename(message.components, ":".join(forged))
+    pressed = await place.member.press(other["id"], ":".join(forged), user="cleo")
+    record = await place.member.wait_response(pressed, timeout=30)
+    assert "hidden" not in words(record["response"])
+
+
+async def test_leaving_the_queue_and_deleting_the_waiting_message(tmp_path: Path) -> None:
+    scheduler = null_scheduler(step_seconds=1.5)
+    async with town(tmp_path, scheduler=scheduler) as place:
+        interaction = await place.member.command(
+            "/imagine prompt:slow steps:4 count:4", user="ada", channel="general"
+        )
+        await place.member.wait_response(interaction, until="ack")
+        store: Store = place.app.store
+        (waiting,) = await place.member.messages("general", user="ada")
+        await place.member.delete(waiting["id"], user="ada")
+        await eventually(lambda: nothing_runs(place))
+        (job,) = await store.jobs_of_user(int(waiting["interaction_metadata"]["user"]["id"]))
+        assert job.state == "abandoned"
+
+
+async def no_messages(place: Town) -> bool:
+    return not await place.member.messages("general", user="ada")
+
+
+async def nothing_runs(place: Town) -> bool:
+    return place.app.studio.running == 0
+
+
+def _find(components: list[dict[str, Any]], kind: int) -> dict[str, Any]:
+    return _find_all(components, kind)[0]
+
+
+def _find_all(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
+    found = [one for one in components if one["type"] == kind]
+    for one in components:
+        found += _find_all(one.get("components", []), kind)
+    return found
+
+
+def _rename(components: list[dict[str, Any]], custom_id: str) -> None:
+    _find(components, 2)["custom_id"] = custom_id

@@ -1,0 +1,125 @@
+"""/settings, /status, /me, /help and /styles over the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e import Town, eventually, words
+
+
+def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
+    found = [one for one in components if one["type"] == kind]
+    for one in components:
+        found += items(one.get("components", []), kind)
+    return found
+
+
+async def panel_of(place: Town) -> dict[str, Any]:
+    record = await place.command("/settings", user="ada")
+    message: dict[str, Any] = record["response"]
+    return message
+
+
+async def choose(place: Town, panel: dict[str, Any], kind: int, index: int, *ids: str) -> None:
+    message = await place.member.message(panel["id"], user="ada")
+    select = items(message["components"], kind)[index]
+    pressed = await place.member.select(panel["id"], select["custom_id"], list(ids), user="ada")
+    record = await place.member.wait_response(pressed)
+    assert record["callback_type"] == 7
+
+
+async def fill(place: Town, panel: dict[str, Any], label: str, values: list[str]) -> dict[str, Any]:
+    pressed = await place.member.press(panel["id"], label, user="ada")
+    record = await place.member.wait_response(pressed)
+    inputs = [
+        row["component"]["custom_id"]
+        for row in record["modal"]["components"]
+        if row["component"]["type"] == 4
+    ]
+    sent = await place.member.submit_modal(
+        pressed, dict(zip(inputs, values, strict=True)), user="ada"
+    )
+    return await place.member.wait_response(sent)
+
+
+async def test_settings_take_effect_at_once(place: Town) -> None:
+    panel = await panel_of(place)
+    assert panel["ephemeral_for"]
+    await fill(place, panel, "Defaults…", ["3", "0.5", "2"])
+    record = await place.command("/imagine prompt:a", user="cleo")
+    assert "3 steps" in words(record["response"])
+    assert len(record["response"]["files"]) == 2
+    await fill(place, panel, "Limits…", ["3", "2", "", "1/3600"])
+    refused = await place.command("/imagine prompt:a count:2", user="cleo")
+    assert "more than the 1 pictures" in words(refused["response"])
+    await fill(place, panel, "Blocked words…", ["gore\nred cross"])
+    blocked = await place.command("/imagine prompt:a g0re scene count:1", user="cleo")
+    assert "does not want pictures of gore" in words(blocked["response"])
+
+
+async def test_channels_and_bans_hold_for_members_but_not_for_managers(place: Town) -> None:
+    panel = await panel_of(place)
+    world = await place.member.world(user="ada")
+    (guild,) = world["guilds"]
+    channels = {one["name"]: one["id"] for one in guild["channels"]}
+    await choose(place, panel, 8, 0, channels["art"])
+    refused = await place.command("/imagine prompt:a", user="cleo")
+    assert f"<#{channels['art']}>" in words(refused["response"])
+    assert (await place.command("/imagine prompt:a", user="cleo", channel="art"))["response"][
+        "files"
+    ]
+    assert (await place.command("/imagine prompt:a", user="ada"))["response"]["files"]
+    cleo = next(one["id"] for one in world["users"] if one["username"] == "cleo")
+    await choose(place, panel, 5, 0, cleo)
+    banned = await place.command("/imagine prompt:a", user="cleo", channel="art")
+    assert "do not let you draw" in words(banned["response"])
+
+
+async def test_a_wrong_value_is_named_and_nothing_is_stored(place: Town) -> None:
+    panel = await panel_of(place)
+    record = await fill(place, panel, "Limits…", ["99", "", "", ""])
+    assert "`max_steps` cannot be 99" in words(record["response"])
+
+
+async def test_the_audit_channel_notes_every_picture(place: Town) -> None:
+    panel = await panel_of(place)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    channels = {one["name"]: one["id"] for one in guild["channels"]}
+    await choose(place, panel, 8, 1, channels["art"])
+    await place.command("/imagine prompt:a @everyone cat", user="cleo")
+
+    async def noted() -> bool:
+        lines = await place.member.messages("art", user="ada")
+        return len(lines) == 1 and "cat" in lines[0]["content"] and not lines[0]["mentions"]
+
+    await eventually(noted)
+
+
+async def test_status_names_the_permission_that_is_missing(place: Town) -> None:
+    record = await place.command("/status", user="cleo")
+    text = words(record["response"])
+    for part in ("Ready", "null", "waiting", "20 of 20 pictures left"):
+        assert part in text
+    assert "Missing here" not in text
+    await place.member.set_overwrite("general", "turbocord", deny=1 << 15)
+    record = await place.command("/status", user="cleo")
+    assert "Attach Files" in words(record["response"])
+
+
+async def test_me_shows_history_and_forgets(place: Town) -> None:
+    await place.command("/imagine prompt:my secret cat", user="cleo")
+    record = await place.command("/me", user="cleo")
+    assert "my secret cat" in words(record["response"])
+    assert "19 of 20" in words(record["response"])
+    pressed = await place.member.press(record["response"]["id"], "Delete my data", user="cleo")
+    answer = await place.member.wait_response(pressed)
+    assert answer["callback_type"] == 7
+    record = await place.command("/me", user="cleo")
+    assert "my secret cat" not in words(record["response"])
+
+
+async def test_help_and_styles_are_told_in_the_member_s_language(place: Town) -> None:
+    await place.member.set_user("cleo", locale="zh-CN")
+    assert "用文字画图" in words((await place.command("/help", user="cleo"))["response"])
+    assert "/imagine" in words((await place.command("/help", user="ben"))["response"])
+    assert "watercolour" in words((await place.command("/styles", user="ben"))["response"])
