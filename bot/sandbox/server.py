@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from bot.sandbox import cdn_server, control
+from bot.sandbox import cdn_server, control, pages
 from bot.sandbox.client import SandboxClient
 from bot.sandbox.clock import Clock
 from bot.sandbox.core import MAX_REQUEST_BYTES, Core
@@ -83,6 +83,7 @@ class Sandbox:
         app.router.add_get("/gateway/", core.gateway.serve)
         cdn_server.add_routes(app, core)
         control.add_routes(app, core)
+        pages.add_routes(app)
         register(
             app,
             core,
