@@ -80,16 +80,22 @@ class CudaPipeline(TurboPipeline):
     ) -> None:
         super().__init__(model)
         torch.cuda.set_device(self.device)
+        # Shapes are few and come back, so trying the convolution kernels once pays.
+        torch.backends.cudnn.benchmark = True
         os.environ.setdefault(
             "TORCHINDUCTOR_CACHE_DIR", str((cache or cache_folder()) / "inductor")
         )
         self._compile_blocks = compile_blocks
-        self._quiet_since = time.perf_counter()
+        self._compiled = False
+        self._max_rows = 0
         self._graphs: GraphSet | None = None
         self._last_step: torch.cuda.Event | None = None
 
     def prepare(self, max_rows: int) -> None:
         """Have graphs captured for calls of up to `max_rows` UNet rows, at the model's own size."""
+        if max_rows <= self._max_rows:
+            return
+        self._max_rows = max_rows
         capture = CudaCapture(self.device)
         unet = GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows)
         decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=DECODE_CHUNK)
@@ -149,12 +155,15 @@ class CudaPipeline(TurboPipeline):
             torch.cuda.empty_cache()
 
     def free_memory(self) -> None:
-        """Drop the graphs' memory too, and go on eagerly."""
+        """Drop the graphs' memory too; `prepare` then captures anew."""
         if self._graphs is not None:
             self._graphs.release()
+        self._max_rows = 0
         super().free_memory()
 
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
+        if not self._compiled:
+            return (self._eager(*inputs),)
         # Sizes that are not captured yet must not set off another compilation while serving.
         with torch.compiler.set_stance("force_eager"):
             return (self._eager(*inputs),)
@@ -180,6 +189,7 @@ class CudaPipeline(TurboPipeline):
         (sample,) = self.start([Draw("", 0, size, size, num_inference_steps=1)])
         inputs = self._rows([sample])
         (expected,) = self._eager_rows(*inputs)
+        self._compiled = True
         try:
             self.model.unet.compile_repeated_blocks(fullgraph=True)
             (compiled,) = self._compiled_rows(*inputs)

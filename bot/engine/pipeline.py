@@ -22,6 +22,8 @@ from bot.request import Draw, Pixels
 F = TypeVar("F", bound=Callable[..., Any])
 inference = cast(Callable[[F], F], torch.inference_mode())
 
+MAX_PLANS = 512
+
 Denoise = Callable[..., torch.Tensor]
 """(input, timesteps, embeds, pooled, time_ids) → the UNet's output; all have one row a picture."""
 
@@ -87,6 +89,7 @@ class TurboPipeline:
         self._denoise: Denoise = self._eager
         self._decode: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._codec.decode
         self._zeros: Condition | None = None
+        self._plans: dict[StepPlan, tuple[torch.Tensor, torch.Tensor]] = {}
         self._share = share
         self._threads = 0
 
@@ -238,9 +241,10 @@ class TurboPipeline:
         """Return the UNet's inputs: a row per sample, then one more per guided sample."""
         rows = [(sample, sample.condition) for sample in samples]
         rows += [(each, each.negative) for each in samples if each.negative is not None]
-        scaled = [sample.latents * sample.coefficients[sample.index, 0] for sample, _ in rows]
+        latents = _join([sample.latents for sample, _ in rows])
+        scale = torch.stack([sample.coefficients[sample.index, 0] for sample, _ in rows])
         return (
-            _join(scaled).to(self.dtype),
+            (latents * scale.view(-1, 1, 1, 1)).to(self.dtype),
             torch.stack([sample.timesteps[sample.index] for sample, _ in rows]),
             torch.stack([condition.embeds for _, condition in rows]),
             torch.stack([condition.pooled for _, condition in rows]),
@@ -325,7 +329,7 @@ class TurboPipeline:
         generator = torch.Generator("cpu").manual_seed(draw.seed)
         count = len(draw.sources) + 1 + plan.noise_steps
         noise = torch.cat([torch.randn(shape, generator=generator) for _ in range(count)])
-        noise = noise.to(self.device)
+        noise = self._upload(noise)
         first = len(draw.sources)
         latents = noise[first : first + 1] * plan.initial_sigma
         if draw.sources:
@@ -334,7 +338,8 @@ class TurboPipeline:
         if len(added) < plan.steps:
             # The last step adds nothing, and plain Euler's steps add nothing at all.
             added = torch.cat((added, added.new_zeros(plan.steps - len(added), *shape[1:])))
-        time_ids = [draw.height, draw.width, 0, 0, draw.height, draw.width]
+        timesteps, coefficients = self._on_device(plan)
+        time_ids = torch.tensor([draw.height, draw.width, 0, 0, draw.height, draw.width])
         return TurboSample(
             draw=draw,
             plan=plan,
@@ -342,13 +347,29 @@ class TurboPipeline:
             negative=negative,
             latents=latents,
             noise=added,
-            timesteps=plan.timesteps.to(self.device),
-            coefficients=plan.coefficients.to(self.device),
-            time_ids=torch.tensor(time_ids, device=self.device, dtype=self.dtype),
+            timesteps=timesteps,
+            coefficients=coefficients,
+            time_ids=self._upload(time_ids.to(self.dtype)),
             guidance=None
             if negative is None
             else torch.full((1, 1, 1), draw.guidance_scale, device=self.device),
         )
+
+    def _on_device(self, plan: StepPlan) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a plan's timesteps and coefficients on the device; plans come back often."""
+        found = self._plans.get(plan)
+        if found is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            found = self._upload(plan.timesteps), self._upload(plan.coefficients)
+            self._plans[plan] = found
+        return found
+
+    def _upload(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` on the device, without waiting for what it is busy with."""
+        if self.device.type == "cuda":
+            return values.pin_memory().to(self.device, non_blocking=True)
+        return values.to(self.device)
 
     def _source(
         self, draw: Draw, moments: dict[int, torch.Tensor], noise: torch.Tensor

@@ -328,6 +328,10 @@ class DeviceWorker(Generic[S]):
             rows = sum(unet_rows(job.draw) for job in jobs)
             self.batch.max_rows = max(1, min(self.batch.max_rows, rows) // 2)
         pipeline.free_memory()
+        try:
+            pipeline.prepare(self.batch.max_rows)
+        except Exception:
+            log.exception("%s cannot get ready again for smaller batches", self.name)
         log.warning(
             "%s ran out of memory with %d pictures; at most %d UNet rows at once from now on",
             self.name,

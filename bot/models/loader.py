@@ -134,6 +134,9 @@ def load_model(
             f"The model at {path} cannot be loaded: {error}", exit_code=exit_codes.MODEL
         ) from error
     tiny = _read_tiny_vae(path, dtype) if vae == "tiny" else None
+    if pipeline.unet.dtype != dtype:
+        # Older releases of diffusers do not know the argument and load what is in the file.
+        pipeline.to(dtype=dtype)
     name = path.parent.name if path == STARTER else path.stem if path.is_file() else path.name
     model = adopt(pipeline, name=name, device=device, vae=vae, tiny_vae=tiny)
     log.info("Loaded %s on %s in %.1f s", path, device, time.perf_counter() - started)
