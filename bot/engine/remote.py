@@ -9,13 +9,13 @@ the same engines, which divide their credit among them by how many guilds wait a
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import logging
 import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ from bot import exit_codes
 from bot.engine.backlog import Job
 from bot.engine.fair_queue import FairQueue
 from bot.engine.launch import build_scheduler
-from bot.engine.protocol import unet_rows
 from bot.engine.remote_actor import Build
 from bot.engine.remote_cluster import Cluster, Slot
+from bot.engine.remote_dispatch import TRIES, Dispatch
 from bot.engine.remote_link import Codec, EngineLink
 from bot.engine.scheduler import EngineStats, percentile
 from bot.engine.ticket import Ticket
@@ -36,11 +36,6 @@ log = logging.getLogger(__name__)
 
 TEND_SECONDS: Final = 2.0
 """How often nodes that came or went are looked for."""
-
-SUSPECT_AFTER: Final = 2
-"""Losses after which a picture is drawn alone: if it is at fault, it takes nobody along."""
-
-LOSSES: Final = 3
 
 
 def build_remote_scheduler(
@@ -73,7 +68,7 @@ def build_remote_scheduler(
         settings["engines"] = 1
     identity = repr((model, sorted(settings.items(), key=lambda item: item[0])))
     return RemoteScheduler(
-        functools.partial(build_scheduler, model, **settings),
+        partial(build_scheduler, model, **settings),
         address=address,
         cpu_engines=cpu_engines,
         deployment=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -111,16 +106,16 @@ class RemoteScheduler:
         self._idle_seconds = idle_seconds
         self._front = secrets.token_hex(8)
         self._cluster = Cluster(address, deployment=deployment, cpu_engines=cpu_engines)
-        self._queue: FairQueue[Job] = FairQueue(
-            max_pictures=max_pictures,
-            max_per_guild=max_per_guild,
-            max_per_member=max_per_member,
+        self._dispatch = Dispatch(
+            FairQueue(
+                max_pictures=max_pictures,
+                max_per_guild=max_per_guild,
+                max_per_member=max_per_member,
+            )
         )
-        self._again: deque[Job] = deque()
-        self._losses: Counter[Job] = Counter()
         self._homes: dict[Ticket, tuple[int | None, int]] = {}
         self._codec = Codec()
-        self._links: dict[str, EngineLink] = {}
+        self._links = self._dispatch.links
         self._state = "starting"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first_ready: asyncio.Future[None] | None = None
@@ -162,7 +157,7 @@ class RemoteScheduler:
         if self._state in ("stopping", "stopped"):
             return
         self._state = "stopping"
-        if self._homes and self._ready_links() and drain_seconds > 0:
+        if self._homes and self._dispatch.ready_links() and drain_seconds > 0:
             log.info("Finishing %d requests, at most %g s", len(self._homes), drain_seconds)
             await asyncio.wait([each.future for each in self._homes], timeout=drain_seconds)
         for ticket in list(self._homes):
@@ -191,28 +186,30 @@ class RemoteScheduler:
         now = time.perf_counter()
         ticket.jobs = [Job(draw, index, ticket, now) for index, draw in enumerate(draws)]
         guild: Hashable = ("user", user_id) if guild_id is None else ("guild", guild_id)
-        self._queue.push(
+        self._dispatch.queue.push(
             ticket.jobs, guild=guild, member=user_id, seconds_each=self.seconds_per_picture
         )
         self._homes[ticket] = (guild_id, user_id)
-        self._dispatch()
+        self._dispatch.run()
         return ticket
 
     @property
     def seconds_per_picture(self) -> float:
         """Seconds between finished pictures when all engines are busy; 1 while unknown."""
-        times = [link.stats.seconds_per_picture for link in self._ready_links() if link.stats]
+        times = [
+            link.stats.seconds_per_picture for link in self._dispatch.ready_links() if link.stats
+        ]
         rate = sum(1 / each for each in times if each > 0)
         return 1 / rate if rate else 1.0
 
     @property
     def demand(self) -> int:
         """How many guilds have pictures waiting."""
-        return self._queue.guilds
+        return self._dispatch.queue.guilds
 
     def ahead(self, job: Job) -> int | None:
         """Return how many waiting pictures go before `job`; None when it is not waiting."""
-        return self._queue.ahead(job) + len(self._again) if job in self._queue else None
+        return self._dispatch.ahead(job)
 
     def estimate(self, *, ahead: int, own: int) -> float:
         """Return the seconds until `own` pictures with `ahead` waiting before them are done."""
@@ -222,7 +219,7 @@ class RemoteScheduler:
 
     def stats(self) -> EngineStats:
         """Return a snapshot: counts and times of this front, batches and memory of all engines."""
-        links = self._ready_links()
+        links = self._dispatch.ready_links()
         engines = [link.stats for link in links if link.stats is not None]
         sizes: Counter[int] = Counter()
         for each in engines:
@@ -235,7 +232,7 @@ class RemoteScheduler:
             and all(each.full_speed for each in engines),
             model_name=engines[0].model_name if engines else "",
             device_names=tuple(name for each in engines for name in each.device_names),
-            waiting=len(self._queue) + len(self._again),
+            waiting=len(self._dispatch),
             running=self._running,
             drawn=self._counts["drawn"],
             failed=self._counts["failed"],
@@ -261,12 +258,11 @@ class RemoteScheduler:
         """Forget a ticket whose outcome is known, and whatever of it still waits or runs."""
         self._homes.pop(ticket, None)
         for job in ticket.jobs:
-            self._losses.pop(job, None)
             if error is not None:
                 job.abandoned = True
-                self._queue.remove(job)
                 for link in self._links.values():
                     link.cancel(job)
+            self._dispatch.forget(job)
         if error is not None:
             gone = isinstance(error, Abandoned | asyncio.CancelledError)
             self._counts["abandoned" if gone else "failed"] += len(ticket.jobs)
@@ -289,7 +285,7 @@ class RemoteScheduler:
             self._state = "ready"
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_result(None)
-        self._dispatch()
+        self._dispatch.run()
 
     def link_broken(self, link: EngineLink, error: StartupError) -> None:
         """Tell the operator; if it is the very first engine, the start has failed."""
@@ -299,53 +295,21 @@ class RemoteScheduler:
 
     def link_free(self, link: EngineLink) -> None:
         """Send what waits to whoever has room."""
-        self._dispatch()
+        self._dispatch.run()
 
     def link_lost(self, link: EngineLink, jobs: Sequence[Job]) -> None:
         """Have the pictures of a lost engine drawn by others, before those that still wait."""
         self.engines_lost += 1
         for job in jobs:
-            self.again(job)
+            self.again(job, link, EngineError(reason=f"{TRIES} engines were lost with it"))
 
-    def again(self, job: Job) -> None:
-        """Draw a picture once more, unless it was lost too often already."""
-        if job.abandoned:
-            return
-        self._losses[job] += 1
-        if self._losses[job] >= LOSSES:
-            log.error("An engine was lost %d times with one picture; giving it up", LOSSES)
-            job.owner.failed(job, EngineError(reason=f"{LOSSES} engines were lost with it"))
-            return
-        self._again.append(job)
-        self._dispatch()
+    def again(self, job: Job, link: EngineLink, error: Exception) -> None:
+        """Have one picture drawn once more."""
+        self._dispatch.again(job, link, error)
 
     @property
     def _running(self) -> int:
         return sum(len(link.jobs) for link in self._links.values())
-
-    def _ready_links(self) -> list[EngineLink]:
-        return [link for link in self._links.values() if link.ready]
-
-    def _dispatch(self) -> None:
-        """Send waiting pictures out, each to the least loaded engine, as far as credit goes."""
-        while links := [link for link in self._ready_links() if link.has_room(1)]:
-            link = min(links, key=lambda each: each.load)
-            if (job := self._next(link)) is None:
-                return
-            link.send(job, self._rows(job, link))
-
-    def _next(self, link: EngineLink) -> Job | None:
-        while self._again and self._again[0].abandoned:
-            self._again.popleft()
-        if self._again:
-            fits = link.has_room(self._rows(self._again[0], link))
-            return self._again.popleft() if fits else None
-        return self._queue.pop(lambda job: link.has_room(self._rows(job, link)))
-
-    def _rows(self, job: Job, link: EngineLink) -> int:
-        """Return the credit a picture takes: all of it, if engines were lost with it before."""
-        rows = unet_rows(job.draw)
-        return max(rows, link.credit) if self._losses[job] >= SUSPECT_AFTER else rows
 
     async def _tend(self) -> None:
         """Follow the cluster's nodes, and give up on requests that no engine will come for."""
@@ -355,7 +319,7 @@ class RemoteScheduler:
             except Exception:
                 log.exception("The cluster's nodes cannot be listed; going on with those known")
             now = time.monotonic()
-            if self._ready_links():
+            if self._dispatch.ready_links():
                 self._last_ready = now
             elif self._state == "ready" and now - self._last_ready > self.patience_seconds:
                 log.error("There has been no engine for %g s", self.patience_seconds)

@@ -111,13 +111,19 @@ class Cluster:
             else:
                 self._joined = True
                 return
-        self._ray.init(
-            address="local",
-            num_cpus=max(self.cpu_engines, os.cpu_count() or 1),
-            object_store_memory=LOCAL_STORE_BYTES,
-            include_dashboard=False,
-            **options,
-        )
+        try:
+            self._ray.init(
+                address="local",
+                num_cpus=max(self.cpu_engines, os.cpu_count() or 1),
+                object_store_memory=LOCAL_STORE_BYTES,
+                include_dashboard=False,
+                **options,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StartupError(
+                f"A Ray cluster cannot be started on this machine: {error}",
+                exit_code=exit_codes.CONFIG,
+            ) from error
         self._joined = True
 
     def slots(self) -> list[Slot]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from PIL import Image
 
-from bot.engine.backlog import Job
+from bot.engine.backlog import Job, JobOwner
 from bot.engine.remote_actor import Build
 from bot.engine.remote_cluster import Cluster, Slot
 from bot.engine.remote_wire import (
@@ -28,7 +28,14 @@ from bot.engine.remote_wire import (
     unpack_picture,
 )
 from bot.engine.scheduler import EngineStats
-from bot.errors import EngineError, EngineStopping, StartupError
+from bot.errors import (
+    BadOutput,
+    EngineError,
+    EngineStalled,
+    EngineStopping,
+    OutOfMemory,
+    StartupError,
+)
 from bot.request import Draw, Drawn
 
 log = logging.getLogger(__name__)
@@ -37,6 +44,9 @@ BEAT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 BROKEN_SECONDS: Final = 30.0
 """How long an engine that could not load its model is left alone before it is tried again."""
+
+SUSPICIOUS: Final = 3
+"""Requests that fail in a row, on an engine that draws nothing else, before it is replaced."""
 
 REMIND_SECONDS: Final = 30.0
 KEPT_SOURCES: Final = 16
@@ -64,8 +74,8 @@ class LinkOffice(Protocol):
     def link_lost(self, link: EngineLink, jobs: Sequence[Job]) -> None:
         """The engine is gone; `jobs` were with it."""
 
-    def again(self, job: Job) -> None:
-        """One picture did not come through; the engine itself is well."""
+    def again(self, job: Job, link: EngineLink, error: Exception) -> None:
+        """One picture was not drawn, for a reason that may be the engine's."""
 
 
 class Codec:
@@ -142,6 +152,7 @@ class EngineLink:
         self._handle: Any = None
         self._flights: dict[Job, tuple[int, asyncio.Task[None]]] = {}
         self._numbers = itertools.count()
+        self._suspects: set[JobOwner] = set()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=slot.name)
 
@@ -238,6 +249,7 @@ class EngineLink:
         finally:
             answer.cancel()
         self._wake.clear()
+        self._suspects.clear()
         self.ready = True
         self._office.link_ready(self)
 
@@ -271,11 +283,13 @@ class EngineLink:
             self._land(job, rows)
             pixels = await self._codec.unpack(reply)
         except EngineStopping as error:
-            self._office.again(job)
+            self._office.again(job, self, error)
             self._lose(_brief(error))
-        except EngineError as error:
-            self._land(job, rows)
+        except (OutOfMemory, BadOutput, EngineStalled) as error:
             job.owner.failed(job, error)
+        except EngineError as error:
+            self._office.again(job, self, error)
+            self._suspect(job)
         except Exception as error:
             if self._cluster.is_loss(error):
                 self._lose(_brief(error))
@@ -283,10 +297,11 @@ class EngineLink:
             self._land(job, rows)
             if self._cluster.is_fault(error):
                 log.warning("A picture was lost on its way: %s; again", _brief(error))
-                self._office.again(job)
+                self._office.again(job, self, EngineError(reason=_brief(error)))
             else:
                 job.owner.failed(job, error)
         else:
+            self._suspects.clear()
             total_ms = (time.perf_counter() - job.submitted) * 1000
             job.owner.drawn(
                 job,
@@ -302,6 +317,13 @@ class EngineLink:
         if self._flights.pop(job, None) is not None:
             self.used -= rows
             self._office.link_free(self)
+
+    def _suspect(self, job: Job) -> None:
+        """Replace an engine that fails one request after another without any success."""
+        self._suspects.add(job.owner)
+        if len(self._suspects) >= SUSPICIOUS and self.ready:
+            self._lose(f"{SUSPICIOUS} requests failed in a row")
+            self._tell(lambda: self._cluster.kill(self._handle, restart=True))
 
     def _lose(self, reason: str) -> None:
         """Take back what is with a lost engine, once."""
