@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_BLOCKS: Final = 1_000_000
-"""Full 255-byte blocks would make 243 MiB; walking this many takes about a quarter second."""
+"""Full 255-byte blocks would make 243 MiB; walking this many takes about a tenth of a second."""
 
 _EXTENSION: Final = 0x21
 _GRAPHIC_CONTROL: Final = 0xF9
