@@ -36,6 +36,13 @@ OPEN = {"MessageAttachmentRequest"}
 
 
 @functools.cache
+def described() -> dict[str, Any]:
+    """Return the description as published."""
+    found: dict[str, Any] = json.loads(CONTRACT.read_text())
+    return found
+
+
+@functools.cache
 def contract() -> dict[str, Any]:
     """Return the description, made strict: an object may hold nothing that is not described."""
     found: dict[str, Any] = json.loads(CONTRACT.read_text())
@@ -121,4 +128,33 @@ def _errors(entry: Mapping[str, Any]) -> list[str]:
     found = jsonschema.exceptions.best_match(validator.iter_errors(entry["body"]))
     if found is not None:
         errors.append(f"{found.json_path}: {found.message[:400]}")
+    return errors
+
+
+@functools.cache
+def _response_validator(
+    route: str, method: str, status: int
+) -> jsonschema.Draft202012Validator | None:
+    responses = described()["paths"].get(route, {}).get(method, {}).get("responses", {})
+    answer = responses.get(str(status)) or responses.get(f"{status // 100}XX")
+    if answer is None or "$ref" in answer or "content" not in answer:
+        return None
+    schema = answer["content"]["application/json"]["schema"]
+    root = {"components": described()["components"], "allOf": [schema]}
+    return jsonschema.Draft202012Validator(root)
+
+
+def response_errors(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what the sandbox itself answered otherwise than the contract says."""
+    errors: list[str] = []
+    for entry in entries:
+        if entry["kind"] != "rest" or entry["response"] is None:
+            continue
+        validator = _response_validator(entry["route"], entry["method"].lower(), entry["status"])
+        if validator is None:
+            continue
+        found = jsonschema.exceptions.best_match(validator.iter_errors(entry["response"]))
+        if found is not None:
+            where = f"{entry['method']} {entry['route']} {found.json_path}"
+            errors.append(f"{where}: {found.message[:400]}")
     return errors

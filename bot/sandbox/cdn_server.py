@@ -80,6 +80,7 @@ async def _spoiled(
         data = data[: fault.length if fault.length is not None else len(data) // 2]
     elif fault.kind == "length":
         claimed = fault.length if fault.length is not None else len(data) * 2
+        data = data[:claimed]
     head = (
         "HTTP/1.1 200 OK\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {claimed}\r\nConnection: close\r\n\r\n"

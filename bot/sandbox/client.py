@@ -144,6 +144,9 @@ class SandboxClient(WorldClient):
     async def invoke_many(self, acts: Sequence[Mapping[str, Any]]) -> list[str]:
         """Carry out many acts at once, each as POST /sandbox/interactions takes it."""
         found = await self.call("POST", "/interactions", [dict(one) for one in acts])
+        refused = [one["message"] for one in found if "id" not in one]
+        if refused:
+            raise SandboxError(f"{len(refused)} of {len(found)} acts were refused: {refused[0]}")
         return [one["id"] for one in found]
 
     async def autocomplete(

@@ -22,7 +22,8 @@ of 400 or above with `{"message": sentence}`.
     POST   /sandbox/dms                       user, with → the private channel; `with` is a list
                                               of users, the bot where left out
     POST   /sandbox/interactions              one of the acts below, or a list of them (all sent at
-                                              once); files by option or field → {"id"} or a list
+                                              once); files by option or field → {"id"}, or a list of
+                                              {"id"} and, for acts refused, {"message"}
              kind "command"       text, or name and options; user, channel, guild
              kind "autocomplete"  name, focused, options
              kind "context_menu"  name, and message or target_user

@@ -146,10 +146,17 @@ def _act(call: ControlCall, data: Json) -> Interaction:
 
 
 async def interact(call: ControlCall) -> Any:
-    """Carry out one act or a list of them."""
+    """Carry out one act, or a list of them, of which each fails or goes by itself."""
     if isinstance(call.body.payload, list):
-        return [{"id": str(_act(call, one).id)} for one in call.body.payload]
+        return [_attempt(call, one) for one in call.body.payload]
     return {"id": str(_act(call, call.data).id)}
+
+
+def _attempt(call: ControlCall, data: Json) -> Json:
+    try:
+        return {"id": str(_act(call, data).id)}
+    except ControlError as error:
+        return {"message": str(error)}
 
 
 async def get_interaction(call: ControlCall) -> Json:

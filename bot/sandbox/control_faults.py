@@ -13,6 +13,16 @@ from bot.sandbox.errors import ControlError
 from bot.sandbox.models import Json
 from bot.sandbox.sessions import Connection
 
+GATEWAY_KINDS: Final = (
+    "drop",
+    "reset",
+    "reconnect",
+    "invalidate",
+    "zombie",
+    "refuse_resume",
+    "malformed",
+)
+
 
 async def list_faults(call: ControlCall) -> list[Json]:
     """Return the rules in force with their counts."""
@@ -38,6 +48,10 @@ async def gateway_fault(call: ControlCall) -> Json:
     """Deal a blow to every gateway connection, or to one shard's."""
     data, gateway = call.data, call.core.gateway
     kind = str(data.get("kind", ""))
+    if kind not in GATEWAY_KINDS:
+        raise ControlError(
+            f"There is no gateway fault {kind!r}: there are {', '.join(GATEWAY_KINDS)}."
+        )
     if kind == "refuse_resume":
         call.core.faults.refuse_next_resumes(int(data.get("times", 1)))
         return {"connections": 0}
@@ -74,11 +88,6 @@ async def _strike(call: ControlCall, connection: Connection, kind: str, data: Js
         connection.zombie = bool(data.get("on", True))
     elif kind == "malformed":
         _malformed(connection, data)
-    else:
-        raise ControlError(
-            f"There is no gateway fault {kind!r}: drop, reset, reconnect, invalidate, zombie, "
-            "refuse_resume, malformed."
-        )
 
 
 def _malformed(connection: Connection, data: Json) -> None:

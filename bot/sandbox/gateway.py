@@ -231,10 +231,19 @@ class Gateway:
         self._push(session, "GUILD_MEMBERS_CHUNK", chunk)
 
     def dispatch(
-        self, event: str, data: EventData, *, guild_id: int | None, private: bool = False
+        self,
+        event: str,
+        data: EventData,
+        *,
+        guild_id: int | None,
+        private: bool = False,
+        intent: int | None = None,
     ) -> None:
-        """Send an event to the shards that own its guild and asked for its intent."""
-        needed = intents.needed(event, private=private)
+        """Send an event to the shards that own its guild and asked for its intent.
+
+        `intent` overrules the one that an event of its name needs; 0 is none.
+        """
+        needed = intents.needed(event, private=private) if intent is None else intent
         for session in list(self.sessions.values()):
             if session.owns(guild_id) and (not needed or session.intents & needed):
                 self._push(session, event, data(session) if callable(data) else data)

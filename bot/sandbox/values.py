@@ -46,7 +46,7 @@ class Resolver:
             value = given.get(name)
             if name in self.uploads:
                 value = self.uploads[name]
-            if value is None:
+            if value is None or (value == "" and name != focused):
                 if definition.get("required") and focused is None:
                     raise ControlError(f"The option {name} is required.")
                 continue

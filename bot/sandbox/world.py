@@ -104,9 +104,8 @@ def announce_member(core: Core, guild: Guild, user: User) -> None:
     """Tell of a changed member; the bot hears of itself, of others with the members intent."""
     data = wire.member_json(core.state, guild.members[user.id]) | {"guild_id": str(guild.id)}
     own = user.id == core.state.application_id
-    for session in list(core.gateway.sessions.values()):
-        if session.owns(guild.id) and (own or session.intents & GUILD_MEMBERS_INTENT):
-            session.push("GUILD_MEMBER_UPDATE", data)
+    intent = 0 if own else GUILD_MEMBERS_INTENT
+    core.gateway.dispatch("GUILD_MEMBER_UPDATE", data, guild_id=guild.id, intent=intent)
     core.events.changed("guild_update", {"guild": guild_view(core, guild)})
 
 

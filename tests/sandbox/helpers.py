@@ -59,7 +59,7 @@ class Rest:
 
     def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
-        self._session = session
+        self.session = session
 
     async def __call__(
         self, method: str, path: str, body: Any = None, *, token: str | None = None, **options: Any
@@ -69,7 +69,7 @@ class Rest:
         url = f"{self.sandbox.base_url}/api/v10{path}"
         if body is not None:
             options["json"] = body
-        async with self._session.request(method, url, headers=headers, **options) as response:
+        async with self.session.request(method, url, headers=headers, **options) as response:
             data = await response.json(content_type=None) if response.status != 204 else None
             return response.status, data, response.headers
 

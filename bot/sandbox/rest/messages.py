@@ -6,7 +6,7 @@ from typing import Final
 
 from bot.sandbox import permissions as may
 from bot.sandbox import posting, wire
-from bot.sandbox.errors import ApiError, missing_access, missing_permissions, unknown
+from bot.sandbox.errors import ApiError, bad_form, missing_access, missing_permissions, unknown
 from bot.sandbox.models import DM, Channel, Json, Message
 from bot.sandbox.ratelimits import Bucket
 from bot.sandbox.rest.pipeline import NO_CONTENT, Call, Endpoint, Handler, Reply
@@ -73,9 +73,7 @@ def _take_reference(
     if target is None or target.ephemeral_for is not None:
         if reference.get("fail_if_not_exists", True):
             error = {"code": "REPLIES_UNKNOWN_MESSAGE", "message": "Unknown message"}
-            raise ApiError(
-                400, 50035, "Invalid Form Body", errors={"message_reference": {"_errors": [error]}}
-            )
+            raise bad_form({"message_reference": {"_errors": [error]}})
         return None
     if not state.may(state.application_id, channel) & may.READ_MESSAGE_HISTORY:
         raise ApiError(403, 160002, "Cannot reply without permission to read message history")
@@ -91,9 +89,12 @@ def _take_reference(
 
 
 async def list_messages(call: Call) -> Reply:
-    """Read a channel's history, newest first."""
-    channel = _channel(call, may.READ_MESSAGE_HISTORY)
-    seen = [one for one in call.core.state.messages[channel.id].values() if not one.ephemeral_for]
+    """Read a channel's history, newest first; without the permission for it, nothing."""
+    channel = _channel(call)
+    state = call.core.state
+    if not state.may(state.application_id, channel) & may.READ_MESSAGE_HISTORY:
+        return Reply([])
+    seen = [one for one in state.messages[channel.id].values() if not one.ephemeral_for]
     limit = call.number("limit", 50, 1, 100)
     before, after, around = (call.query.get(key, "") for key in ("before", "after", "around"))
     if before.isdecimal():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from bot.sandbox.body import Body, Upload, read_body
-from bot.sandbox.errors import ApiError, unauthorized
+from bot.sandbox.errors import ApiError, bad_form, unauthorized
 from bot.sandbox.faults import Fault
 from bot.sandbox.models import Json
 from bot.sandbox.ratelimits import Bucket, Verdict
@@ -46,7 +46,7 @@ class Call:
         value = self.params[name]
         if not value.isdecimal():
             error = {"code": "NUMBER_TYPE_COERCE", "message": f'Value "{value}" is not snowflake.'}
-            raise ApiError(400, 50035, "Invalid Form Body", errors={name: {"_errors": [error]}})
+            raise bad_form({name: {"_errors": [error]}})
         return int(value)
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -59,7 +59,7 @@ class Call:
         """The JSON object sent. Raises ApiError 50035 where it is none."""
         if not isinstance(self.body.payload, dict):
             error = {"code": "MODEL_TYPE_CONVERT", "message": "Only dictionaries may be used here"}
-            raise ApiError(400, 50035, "Invalid Form Body", errors={"_errors": [error]})
+            raise bad_form({"_errors": [error]})
         return self.body.payload
 
     @property
@@ -101,7 +101,9 @@ def register(app: web.Application, core: Core, endpoints: list[Endpoint]) -> Non
     """Add endpoints to an application, and an answer for what is none of them."""
     for endpoint in endpoints:
         app.router.add_route(endpoint.method, PREFIX + endpoint.path, _serve(core, endpoint))
-    app.router.add_route("*", "/api/{tail:.*}", _serve(core, Endpoint("*", "", _nowhere)))
+    app.router.add_route(
+        "*", "/api/{tail:.*}", _serve(core, Endpoint("*", "", _nowhere, needs_token=False))
+    )
 
 
 async def _nowhere(call: Call) -> Reply:
