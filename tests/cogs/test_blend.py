@@ -23,4 +23,4 @@ async def test_weights_have_to_match_the_pictures(place: Town) -> None:
 
 async def test_one_bad_picture_is_told(place: Town) -> None:
     record = await place.command("/blend", files={**TWO, "image3": ("c.txt", b"hello there")})
-    assert "PNG, JPEG, WebP or GIF" in words(record["response"])
+    assert "PNG, JPEG, WebP, GIF" in words(record["response"])

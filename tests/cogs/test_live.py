@@ -31,12 +31,10 @@ async def shown(place: Town, panel: dict[str, Any]) -> dict[str, Any]:
 async def press(
     place: Town, panel: dict[str, Any], label: str, emoji: str | None = None
 ) -> dict[str, Any]:
-    buttons = [one for one in items((await shown(place, panel))["components"], 2)]
     (button,) = [
         one
-        for one in buttons
-        if one["label"] == label
-        and one["emoji"]["name"] == match.get("emoji", one["emoji"]["name"])
+        for one in items((await shown(place, panel))["components"], 2)
+        if one["label"] == label and emoji in (None, one["emoji"]["name"])
     ]
     pressed = await place.member.press(panel["id"], button["custom_id"], user="cleo")
     return await place.member.wait_response(pressed, timeout=30)

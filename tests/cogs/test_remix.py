@@ -32,7 +32,7 @@ async def test_a_photo_is_taken_as_it_is_seen(place: Town) -> None:
         ("a.pdf", b"%PDF-1.7\n" + b"x" * 100, "PDF"),
         ("a.mp4", b"\0\0\0\x18ftypmp42" + b"\0" * 100, "video"),
         ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, "HEIC"),
-        ("a.bin", b"\x01\x02\x03" * 50, "cannot tell what"),
+        ("a.bin", b"\x01\x02\x03" * 50, "do not recognise"),
     ],
 )
 async def test_each_bad_picture_has_its_sentence(
