@@ -18,6 +18,7 @@ import typer
 from bot import __version__, exit_codes, logs
 from bot.config import Settings, load_settings, settings_table
 from bot.errors import StartupError
+from bot.models.cli import app as models_cli
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(models_cli)
 
 
 def _run(main: Coroutine[Any, Any, int | None]) -> None:
@@ -218,6 +220,39 @@ def sync() -> None:
             await parts.sync()
 
     _run(main())
+
+
+@app.command()
+def invite() -> None:
+    """Print the link that invites the bot, with exactly the permissions it needs."""
+    from bot.client import invite_link
+
+    token = _settings().token.get_secret_value()
+    try:
+        print(invite_link(token))
+    except ValueError as error:
+        print(f"turbocord: {error}", file=sys.stderr)
+        raise typer.Exit(exit_codes.CONFIG) from None
+
+
+@app.command()
+def doctor(
+    online: Annotated[bool, typer.Option(help="Ask Discord about the token too.")] = False,
+) -> None:
+    """Look at everything a start depends on, and say what to do about each."""
+    from bot.doctor import healthy, render, run_doctor
+
+    checks = run_doctor(_settings(), online=online)
+    render(checks)
+    raise typer.Exit(exit_codes.OK if healthy(checks) else exit_codes.CONFIG)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options."""
+    from bot.bench import main as run_bench
+
+    raise typer.Exit(run_bench(context.args))
 
 
 @app.command(name="settings")

@@ -20,7 +20,7 @@ from bot import exit_codes
 from bot.client import TurboBot, point_at
 from bot.config import Settings
 from bot.engine.launch import build_scheduler
-from bot.engine.scheduler import BatchScheduler
+from bot.engine.remote import build_remote_scheduler
 from bot.errors import StartupError
 from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
 from bot.imaging.intake import Intake
@@ -28,7 +28,7 @@ from bot.journal import Journal
 from bot.policy import Defaults
 from bot.ratelimit import Quota, RateLimiter
 from bot.request import SIZES
-from bot.service import ImageService
+from bot.service import ImageService, Scheduler
 from bot.store import Store
 from bot.studio import Studio
 from bot.styles import load_styles
@@ -41,7 +41,7 @@ class App:
     """A started bot's parts, for the command line and the tests."""
 
     settings: Settings
-    scheduler: BatchScheduler
+    scheduler: Scheduler
     studio: Studio
     store: Store
     bot: TurboBot
@@ -76,9 +76,7 @@ class App:
 
 
 @asynccontextmanager
-async def started(
-    settings: Settings, *, scheduler: BatchScheduler | None = None
-) -> AsyncIterator[App]:
+async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> AsyncIterator[App]:
     """Build every part in order, yield the App, and take the parts down in reverse.
 
     `scheduler` replaces the engine that the settings ask for, for load tests without a model.
@@ -137,7 +135,7 @@ async def started(
 
 @asynccontextmanager
 async def connected(
-    settings: Settings, *, scheduler: BatchScheduler | None = None
+    settings: Settings, *, scheduler: Scheduler | None = None
 ) -> AsyncIterator[App]:
     """Yield a started App that is connected and ready; disconnect it at the end.
 
@@ -157,8 +155,21 @@ async def connected(
             await asyncio.gather(serving, ready, return_exceptions=True)
 
 
-def scheduler_of(settings: Settings) -> BatchScheduler:
+def scheduler_of(settings: Settings) -> Scheduler:
     """Return the engine that the settings ask for, not started yet."""
+    if settings.ray_address is not None:
+        return build_remote_scheduler(
+            settings.model,
+            address=settings.ray_address,
+            cpu_engines=settings.ray_cpu_engines,
+            vae=settings.vae,
+            max_batch=settings.max_batch,
+            compile=settings.compile,
+            cache=settings.cache_dir,
+            max_pictures=settings.queue_total,
+            max_per_guild=settings.queue_guild,
+            max_per_member=settings.queue_member,
+        )
     return build_scheduler(
         settings.model,
         device=settings.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import logging
@@ -52,9 +53,23 @@ PERMISSIONS: Final = discord.Permissions(
     send_messages_in_threads=True,
     attach_files=True,
     read_message_history=True,
-    use_external_apps=True,
 )
 """Exactly what the bot needs in a guild; `turbocord invite` asks for these and no more."""
+
+
+def invite_link(token: str) -> str:
+    """Return the link by which someone who manages a guild invites the bot.
+
+    A bot token's first part is the application's id in base64. Raises ValueError without one.
+    """
+    try:
+        head = token.split(".")[0]
+        application_id = int(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except ValueError:
+        raise ValueError("DISCORD_TOKEN is missing or is not a bot token") from None
+    return discord.utils.oauth_url(
+        application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
+    )
 
 
 def point_at(api_base: str, gateway: str | None) -> None:

@@ -82,6 +82,15 @@ class Settings(BaseSettings):
         default=Path("data/cache"), description="Compiled kernels, calibration, built models."
     )
 
+    ray_address: str | None = Field(
+        default=None,
+        description="Ray cluster that draws instead of this machine: `auto` starts or finds a "
+        "local one, `ray://host:10001` joins another (extra `ray`).",
+    )
+    ray_cpu_engines: int = Field(
+        default=0, ge=0, description="Engines without a GPU on the Ray cluster; 0 uses its GPUs."
+    )
+
     # Defaults and ceilings
     default_steps: int = Field(default=2, ge=1, le=MAX_STEPS, description="Steps when none given.")
     default_strength: float = Field(

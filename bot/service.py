@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from PIL import Image
 
+from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
 from bot.imaging.encode import encode_picture, make_filename
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 OnQueued = Callable[[Ticket], None]
 
+Scheduler = BatchScheduler | RemoteScheduler
+"""This machine's devices, or a cluster's; either takes draws and gives tickets."""
+
 
 class ImageService:
     """Runs requests: limits, fetches, queues, draws, encodes. Knows nothing of Discord."""
@@ -44,7 +48,7 @@ class ImageService:
         limiter: RateLimiter,
         fetcher: PictureFetcher,
         intake: Intake,
-        scheduler: BatchScheduler,
+        scheduler: Scheduler,
         encoders: Executor,
         model: str,
         default_size: Size = SIZES["square"],
