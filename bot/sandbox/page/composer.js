@@ -87,6 +87,7 @@ export class Composer {
   }
 
   #refresh() {
+    if (!this.store.world) return;
     const { channel } = this.store;
     if (this.channelId !== channel?.id) this.#changeChannel(channel);
     const name = channel?.name ? `#${channel.name}`

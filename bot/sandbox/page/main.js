@@ -89,4 +89,8 @@ async function start() {
   byId("composer-text")?.focus();
 }
 
-await start();
+start().catch((error) => {
+  byId("notice").hidden = false;
+  byId("notice").textContent = `The page could not start: ${error.message}`;
+  throw error;
+});

@@ -36,7 +36,7 @@ export function selectBox(component, options, { disabled = false, onchange, labe
     const picked = options.filter((one) => values.includes(one.value));
     const hint = component.placeholder || `Choose ${NOUN[component.type] ?? "an option"}`;
     text.replaceChildren(...(picked.length
-      ? picked.flatMap((one, index) => [index ? ", " : "", emojiOf(one), one.label]) : [hint]));
+      ? picked.flatMap((one, index) => [index ? ", " : "", emojiOf(one) ?? "", one.label]) : [hint]));
     text.classList.toggle("hint", !picked.length);
     const said = picked.map((one) => one.label).join(", ") || "nothing chosen";
     button.setAttribute("aria-label", `${component.placeholder ?? component.label ?? "Choose"}: ${said}`);
