@@ -1,0 +1,73 @@
+"""Put trained parts together as a folder in the sdxl-turbo layout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from bot.models.starter.autoencoder import build_autoencoder
+from bot.models.starter.text import build_text_encoders
+from bot.models.starter.tokens import load_tokenizers
+from bot.models.starter.unet import build_noise_scheduler, build_unet
+
+
+def assemble(training: Path) -> Any:
+    """Return a StableDiffusionXLPipeline, in fp32, of the parts under the training folder.
+
+    Reads `tokenizer`, `tokenizer_2`, `text.pt`, `vae.pt` and `unet.pt`. Raises FileNotFoundError
+    where one is missing.
+    """
+    tokenizer, tokenizer_2 = load_tokenizers(training)
+    encoders = build_text_encoders(tokenizer, tokenizer_2, seed=0)
+    encoders.load_state_dict(_read(training / "text.pt")["encoders"])
+    vae = build_autoencoder()
+    vae.load_state_dict(_read(training / "vae.pt")["vae"])
+    unet = build_unet()
+    unet.load_state_dict(_read(training / "unet.pt")["averaged"])
+    parts = (*encoders, vae, unet)
+    for part in parts:
+        part.eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=encoders[0],
+        text_encoder_2=encoders[1],
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer_2,
+        unet=unet,
+        scheduler=build_noise_scheduler(),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+
+
+def export(training: Path, folder: Path) -> int:
+    """Write the pipeline to `folder` in fp16, replacing it whole; return its size in bytes.
+
+    The files carry no variant in their names: a device that wants fp32 casts on loading.
+    """
+    pipeline = assemble(training).to(torch.float16)
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    pipeline.save_pretrained(fresh, safe_serialization=True)
+    for path in fresh.rglob("*.json"):
+        _anonymise(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.replace(folder)
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _anonymise(path: Path) -> None:
+    """Drop the name of the folder that a part was loaded from."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict) and content.pop("_name_or_path", None) is not None:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,194 @@
+"""Scenes and the prompts that ask for them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.models.starter import vocabulary as words
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One kind in one colour."""
+
+    kind: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a prompt can say; what it leaves open is the layout's (see `layout`).
+
+    `things` holds one thing, or two where there is a `relation`: the first stands in that relation
+    to the second. `count` repeats a single thing. `background` is None where none is named.
+    """
+
+    things: tuple[Thing, ...]
+    count: int = 1
+    relation: str | None = None
+    size: str = "medium"
+    background: str | None = None
+    place: str = "plain"
+    time: str = "day"
+    style: str = "flat"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of the grammar a training stage draws from: shares of scenes, in 0..1."""
+
+    kinds: tuple[str, ...] = tuple(words.KINDS)
+    counts: float = 0.2
+    relations: float = 0.25
+    landscapes: float = 0.15
+    sizes: float = 0.2
+    styled: float = 0.2
+
+
+SCOPES: dict[str, Scope] = {
+    "single": Scope(counts=0, relations=0, landscapes=0, sizes=0, styled=0),
+    "layouts": Scope(landscapes=0, sizes=0.15, styled=0),
+    "places": Scope(styled=0),
+    "full": Scope(),
+}
+
+
+def held_out(scene: Scene) -> bool:
+    """Tell whether the scene's combination of things and background is kept out of training."""
+    parts = [f"{thing.colour} {thing.kind}" for thing in scene.things]
+    parts += [str(scene.relation), str(scene.count), str(scene.background), scene.place]
+    return hashlib.sha256("|".join(parts).encode()).digest()[0] % 10 == 0
+
+
+def sample_scene(rng: random.Random, scope: Scope) -> Scene:
+    """Draw a scene from `scope`; held-out combinations are among them."""
+    kind = rng.random()
+    style = rng.choice(words.STYLES[1:]) if rng.random() < scope.styled else "flat"
+    if kind < scope.landscapes:
+        place = rng.choice(words.PLACES[1:])
+        thing = Thing(_kind(rng, scope), rng.choice(list(words.COLOURS)))
+        return Scene((thing,), place=place, time=rng.choice(words.TIMES), style=style)
+    background = rng.choice(list(words.COLOURS)) if rng.random() < 0.8 else None
+    first = Thing(_kind(rng, scope), _colour(rng, background))
+    base = Scene((first,), background=background, style=style)
+    kind -= scope.landscapes
+    if kind < scope.counts:
+        return replace(base, count=rng.randint(2, 5))
+    if kind < scope.counts + scope.relations:
+        relation = rng.choice(words.RELATIONS)
+        kinds = CONTAINERS if relation == "inside" else scope.kinds
+        second = Thing(rng.choice(kinds), _colour(rng, background, first.colour))
+        return replace(base, things=(first, second), relation=relation)
+    size = rng.choice(("small", "big")) if rng.random() < scope.sizes else "medium"
+    return replace(base, size=size)
+
+
+CONTAINERS = ("circle", "square", "heart", "diamond")
+"""Kinds with room for another thing inside."""
+
+
+def _kind(rng: random.Random, scope: Scope) -> str:
+    return rng.choice(scope.kinds)
+
+
+def _colour(rng: random.Random, *taken: str | None) -> str:
+    return rng.choice([colour for colour in words.COLOURS if colour not in taken])
+
+
+def remix(scene: Scene, other: Scene, rng: random.Random) -> Scene:
+    """Return `scene` with its layout kept and colours, kinds, light and style taken from `other`.
+
+    What a picture of `scene` should become at a middle strength under a prompt for `other`.
+    """
+    things = [
+        replace(other.things[min(i, len(other.things) - 1)]) for i in range(len(scene.things))
+    ]
+    if scene.relation == "inside" and things[1].kind not in CONTAINERS:
+        things[1] = replace(things[1], kind=scene.things[1].kind)
+    if len(things) == 2 and things[0].colour == things[1].colour:
+        things[1] = replace(things[1], colour=_colour(rng, things[0].colour, other.background))
+    return replace(
+        other, things=tuple(things), count=scene.count, relation=scene.relation, size=scene.size
+    )
+
+
+_OPENINGS = ("", "", "", "", "a picture of ", "a drawing of ", "draw ", "an icon of ", "make ")
+_ADJECTIVES = ("nice", "cute", "beautiful", "simple", "happy", "lovely", "pretty", "cool")
+_ENDINGS = ("", "", "", "", "", ".", "!", ", 4k", ", high quality", ", please")
+_RELATION_WORDS = {
+    "above": ("above", "over", "on top of"),
+    "below": ("below", "under", "beneath"),
+    "left": ("left of", "to the left of", "on the left of"),
+    "right": ("right of", "to the right of", "on the right of"),
+    "inside": ("inside", "in", "within"),
+}
+_SIZE_WORDS = {"small": ("small", "tiny", "little"), "big": ("big", "large", "huge", "giant")}
+
+
+def caption(scene: Scene, rng: random.Random, *, plain: bool = False) -> str:
+    """Return a prompt for `scene`; `plain` keeps to the usual words and order."""
+
+    def pick(options: Sequence[str]) -> str:
+        return options[0] if plain or rng.random() < 0.6 else rng.choice(options)
+
+    def colour(name: str) -> str:
+        return pick(words.COLOUR_WORDS.get(name, (name,)))
+
+    def phrase(thing: Thing, size: str = "medium", *, many: bool = False) -> str:
+        parts = [pick(_SIZE_WORDS[size])] if size != "medium" else []
+        if not plain and rng.random() < 0.08:
+            parts.append(rng.choice(_ADJECTIVES))
+        usual = thing.colour == words.KINDS[thing.kind]
+        if plain or not (usual and rng.random() < 0.4):
+            parts.append(colour(thing.colour))
+        noun = pick(words.KIND_WORDS[thing.kind])
+        parts.append(words.plural(noun) if many else noun)
+        return " ".join(parts)
+
+    if scene.count > 1:
+        number = words.COUNTS[scene.count]
+        number = number if plain or rng.random() < 0.8 else str(scene.count)
+        text = f"{number} {phrase(scene.things[0], many=True)}"
+    else:
+        text = _article(phrase(scene.things[0], scene.size))
+    if scene.relation:
+        text += f" {pick(_RELATION_WORDS[scene.relation])} {_article(phrase(scene.things[1]))}"
+    if scene.place != "plain":
+        text += f" {pick(words.PLACE_WORDS[scene.place])}"
+        text += _after(pick(words.TIME_WORDS[scene.time]), " ")
+    elif scene.background:
+        text += _background(colour(scene.background), rng, plain)
+    if not plain and rng.random() < 0.15:
+        # Bare words, as people type them.
+        text = text.removeprefix("a ").removeprefix("an ")
+    style = pick(words.STYLE_WORDS[scene.style])
+    if not plain and style and " " not in style and rng.random() < 0.3:
+        text = f"{style} {text}"
+        style = ""
+    text += _after(style, ", " if plain or rng.random() < 0.7 else " ")
+    return text if plain else rng.choice(_OPENINGS) + text + rng.choice(_ENDINGS)
+
+
+def _background(colour: str, rng: random.Random, plain: bool) -> str:
+    usual = f" on {_article(colour)} background"
+    if plain or rng.random() < 0.5:
+        return usual
+    return rng.choice(
+        (
+            f" on {colour}",
+            f", {colour} background",
+            f" with {_article(colour)} background",
+            f" against {_article(colour)} background",
+        )
+    )
+
+
+def _article(noun: str) -> str:
+    return ("an " if noun[0] in "aeiou" else "a ") + noun
+
+
+def _after(text: str, separator: str) -> str:
+    return separator + text if text else ""

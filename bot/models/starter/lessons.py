@@ -1,0 +1,155 @@
+"""What the UNet is shown: noisy latents, a prompt, and what should come of them.
+
+Four kinds of lesson. *Draw*: pure noise becomes the prompt's picture; whatever the prompt leaves
+open is read off the noise, so that one step has one right answer. *Refine*: a noised picture and
+its own prompt, for later steps. *Remix*: a noised picture and another prompt. *Photo*: the same
+from a picture outside the grammar. Sources come back as they were below KEEP, and keep their layout
+above it.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+
+from bot.models.starter import grammar, photos
+from bot.models.starter.grammar import Scene, Scope
+from bot.models.starter.layout import arrange, layout_numbers
+from bot.models.starter.render import render
+from bot.models.starter.text import attributes
+from bot.models.starter.unet import CHANNELS, SCALE, sigmas
+from bot.models.starter.vocabulary import COLOURS, PAPER
+
+KEEP = 400
+"""Timesteps below this give the source back, whatever the prompt says."""
+LAST = 999
+_USUAL = (249, 333, 499, 666, 749)
+"""Timesteps that one to four steps visit after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for."""
+
+    noisy: torch.Tensor
+    wanted: torch.Tensor
+    timesteps: torch.Tensor
+    sigma: torch.Tensor
+    weight: torch.Tensor
+    captions: list[str]
+    attributes: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a stage of training shows: scenes, how far layouts vary, and shares of lessons."""
+
+    scope: Scope
+    spread: float = 0.0
+    draw: float = 0.6
+    remix: float = 0.15
+    photo: float = 0.08
+    shapes: tuple[tuple[int, int], ...] = ((64, 64),)
+
+
+class LessonMaker:
+    """Makes batches from a seed; held-out combinations never appear as a target."""
+
+    def __init__(self, plan: Plan, *, seed: int) -> None:
+        self.plan = plan
+        self.rng = random.Random(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.sigmas = sigmas()
+
+    def scene(self) -> Scene:
+        """Draw a scene that is not held out."""
+        while grammar.held_out(scene := grammar.sample_scene(self.rng, self.plan.scope)):
+            continue
+        return scene
+
+    def batch(self, size: int, shape: tuple[int, int]) -> Lessons:
+        """Return `size` lessons with latents of `shape` (height, width)."""
+        noise = torch.randn(size, CHANNELS, *shape, generator=self.generator)
+        from_noise = layout_numbers(noise)
+        sources, targets, prompts, timesteps = [], [], [], []
+        photo_rows: dict[int, Scene] = {}
+        has_source = torch.zeros(size, 1, 1, 1)
+        for i in range(size):
+            prompt = self.scene()
+            kind, numbers = self._kind(), torch.rand(3, generator=self.generator).tolist()
+            timestep = LAST if kind == "draw" else self._timestep()
+            source, target = prompt, prompt
+            if kind == "draw":
+                numbers = from_noise[i].tolist()
+                # Strength 1 leaves a trace of its source in the noise: it must not matter.
+                has_source[i] = float(self.rng.random() < 0.2)
+                source = self.scene() if has_source[i] else prompt
+            else:
+                has_source[i] = 1.0
+            if kind == "remix":
+                source = self.scene()
+                keep = timestep < KEEP
+                target = source if keep else grammar.remix(source, prompt, self.rng)
+                # The caption names what the target shows where colours had to be told apart.
+                prompt = prompt if keep or self.rng.random() < 0.3 else target
+            elif kind == "photo":
+                photo_rows[i] = prompt
+            sources.append(arrange(source, numbers, self.plan.spread))
+            targets.append(arrange(target, numbers, self.plan.spread))
+            prompts.append(prompt)
+            timesteps.append(timestep)
+        wanted = render(targets, *shape, supersample=2)
+        before = wanted.clone()
+        other = [i for i in range(size) if has_source[i] and sources[i] != targets[i]]
+        if other:
+            before[other] = render([sources[i] for i in other], *shape, supersample=2)
+        weight = _weight(wanted)
+        if photo_rows:
+            self._photos(photo_rows, before, wanted, timesteps)
+        captions = [grammar.caption(prompt, self.rng) for prompt in prompts]
+        told = torch.tensor([attributes(prompt) for prompt in prompts])
+        at = torch.tensor(timesteps)
+        sigma = self.sigmas[at].view(-1, 1, 1, 1)
+        clean = (before * 2 - 1) * SCALE * has_source
+        noisy = (clean + sigma * noise) / (sigma.square() + 1).sqrt()
+        return Lessons(noisy, (wanted * 2 - 1) * SCALE, at.float(), sigma, weight, captions, told)
+
+    def _kind(self) -> str:
+        draw = self.rng.random()
+        for name, share in (("draw", self.plan.draw), ("remix", self.plan.remix)):
+            if draw < share:
+                return name
+            draw -= share
+        return "photo" if draw < self.plan.photo else "refine"
+
+    def _timestep(self) -> int:
+        return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
+
+    def _photos(
+        self,
+        rows: dict[int, Scene],
+        before: torch.Tensor,
+        wanted: torch.Tensor,
+        timesteps: list[int],
+    ) -> None:
+        index = list(rows)
+        pictures = photos.photo_like(len(index), before.shape[2], before.shape[3], self.generator)
+        before[index] = pictures
+        dark, light = [], []
+        for scene in rows.values():
+            background = COLOURS[scene.background] if scene.background else PAPER
+            pair = sorted((background, COLOURS[scene.things[0].colour]), key=sum)
+            dark.append(pair[0])
+            light.append(pair[1])
+        tinted = photos.tint(pictures, torch.tensor(dark), torch.tensor(light))
+        keep = torch.tensor([timesteps[i] < KEEP for i in index]).view(-1, 1, 1, 1)
+        wanted[index] = torch.where(keep, pictures, tinted)
+
+
+def _weight(pictures: torch.Tensor) -> torch.Tensor:
+    """Return (n, 1, h, w): things count three times the ground, as they cover less of it."""
+    corner = pictures[:, :, :1, :1]
+    things = (pictures - corner).abs().amax(dim=1, keepdim=True) > 0.06
+    return 1.0 + 2.0 * things

@@ -1,0 +1,138 @@
+"""Score a model folder: how often its pictures show what held-out prompts ask for."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
+
+from bot.models.starter import reading
+from bot.models.starter.grammar import Scene, Scope, caption, held_out, sample_scene
+from bot.models.starter.layout import arrange, layout_numbers
+from bot.models.starter.render import render
+from bot.models.starter.unet import CHANNELS
+
+BATCH = 4
+
+
+def load(folder: Path, device: str) -> Any:
+    """Return the stock text-to-image pipeline of a folder, in fp32 on a CPU and fp16 elsewhere."""
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    pipeline = AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def held_out_scenes(count: int, scope: Scope, *, seed: int) -> list[Scene]:
+    """Return scenes whose combinations training never drew."""
+    rng = random.Random(seed)
+    scenes: list[Scene] = []
+    while len(scenes) < count:
+        if held_out(scene := sample_scene(rng, scope)):
+            scenes.append(scene)
+    return scenes
+
+
+def draw(
+    pipeline: Any, prompts: list[str], *, steps: int, seed: int, size: tuple[int, int] = (512, 512)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return pictures (n, 3, h, w) in 0..1 and the layout numbers (n, 3) of their noise."""
+    height, width = size
+    factor = pipeline.vae_scale_factor
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(
+        len(prompts), CHANNELS, height // factor, width // factor, generator=generator
+    )
+    pictures = pipeline(
+        prompts,
+        height=height,
+        width=width,
+        num_inference_steps=steps,
+        guidance_scale=0.0,
+        latents=noise.to(pipeline.device, pipeline.unet.dtype),
+        generator=generator,
+        output_type="pt",
+    ).images
+    return pictures.float().cpu(), layout_numbers(noise)
+
+
+def score_prompts(
+    pipeline: Any, scenes: list[Scene], *, steps: int, spread: float, seed: int
+) -> dict[str, tuple[float, int]]:
+    """Return, for each thing that can be read, the share of pictures that have it right.
+
+    The number beside each share is how many pictures it was read from.
+    """
+    rng = random.Random(seed)
+    right: dict[str, list[bool]] = defaultdict(list)
+    for start in range(0, len(scenes), BATCH):
+        part = scenes[start : start + BATCH]
+        prompts = [caption(scene, rng) for scene in part]
+        pictures, numbers = draw(pipeline, prompts, steps=steps, seed=seed + start)
+        for scene, picture, own in zip(part, pictures, numbers, strict=True):
+            small = reading.shrink(picture)
+            verdicts = list(_read(scene, small, own.tolist(), spread))
+            for name, verdict in verdicts:
+                right[name].append(verdict)
+            right["all"].append(all(verdict for _, verdict in verdicts))
+    return {name: (sum(own) / len(own), len(own)) for name, own in sorted(right.items())}
+
+
+def _read(
+    scene: Scene, picture: torch.Tensor, numbers: list[float], spread: float
+) -> Iterator[tuple[str, bool]]:
+    painting = arrange(scene, numbers, spread)
+    flat = scene.style == "flat"
+    if scene.place == "plain" and flat and scene.background:
+        yield "background", reading.read_background(picture) == scene.background
+    named = {stroke.kind: i for i, stroke in enumerate(painting.strokes)}
+    for thing in scene.things:
+        index = named[thing.kind] if scene.relation is None else painting_index(painting, thing)
+        yield "kind", reading.read_kind(picture, painting, index) == thing.kind
+        if flat:
+            yield "colour", reading.read_colour(picture, painting, index) == thing.colour
+    if scene.relation and flat:
+        first, second = (thing.colour for thing in scene.things)
+        yield "relation", reading.read_relation(picture, first, second) == scene.relation
+    elif scene.place == "plain" and flat:
+        yield "count", reading.read_count(picture, scene.background) == scene.count
+
+
+def painting_index(painting: Any, thing: Any) -> int:
+    """Return which stroke paints `thing` in a scene of two: the first thing is painted last."""
+    return 1 if thing is painting.scene.things[0] else 0
+
+
+def score_remix(folder: Path, device: str, scenes: list[Scene], *, seed: int) -> dict[str, float]:
+    """Return PSNR in dB to the source at each strength, the prompt saying nothing new."""
+    dtype = torch.float32 if device == "cpu" else torch.float16
+    pipeline = AutoPipelineForImage2Image.from_pretrained(folder, dtype=dtype).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    rng = random.Random(seed)
+    numbers = [[rng.random() for _ in range(3)] for _ in scenes]
+    paintings = [arrange(scene, own, 0.5) for scene, own in zip(scenes, numbers, strict=True)]
+    totals: dict[str, list[float]] = defaultdict(list)
+    for i, (scene, painting) in enumerate(zip(scenes, paintings, strict=True)):
+        source = render([painting], 512, 512)
+        for strength in (0.3, 0.5, 0.7, 1.0):
+            for name, prompt in (
+                ("same", caption(scene, rng, plain=True)),
+                ("other", caption(scenes[i - 1], rng, plain=True)),
+            ):
+                picture = pipeline(
+                    prompt,
+                    image=source,
+                    strength=strength,
+                    num_inference_steps=4,
+                    guidance_scale=0.0,
+                    generator=torch.Generator().manual_seed(seed + i),
+                    output_type="pt",
+                ).images.float()
+                error = (picture.cpu() - source).square().mean()
+                totals[f"{name} {strength}"].append(float(-10 * error.log10()))
+    return {name: sum(own) / len(own) for name, own in totals.items()}

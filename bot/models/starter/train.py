@@ -1,0 +1,221 @@
+"""Make the starter model: `python -m bot.models.starter.train COMMAND`.
+
+Every command reads and writes parts in one training folder and goes on from what it finds there.
+In order: tokenizers, text, autoencoder, unet (in stages), export, score, sheet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bot.models.starter import WEIGHTS
+from bot.models.starter.autoencoder import DecoderTrainer, build_autoencoder
+from bot.models.starter.export import export
+from bot.models.starter.grammar import SCOPES
+from bot.models.starter.lessons import Plan
+from bot.models.starter.score import held_out_scenes, load, score_prompts, score_remix
+from bot.models.starter.sheet import prompt_sheet
+from bot.models.starter.text import Prompts, TextTrainer, build_text_encoders
+from bot.models.starter.tokens import learn_tokenizers
+from bot.models.starter.training import Pace, UnetTrainer, train
+from bot.models.starter.unet import LATENT_SIDE, build_unet
+
+log = logging.getLogger(__name__)
+FOLDER = Path(".training")
+SHAPES = ((LATENT_SIDE, LATENT_SIDE), (72, 56), (56, 72))
+"""Latent sizes trained on: the usual one first."""
+
+
+def run_tokenizers(options: argparse.Namespace) -> None:
+    """Learn the byte-pair vocabulary."""
+    learn_tokenizers(options.folder)
+
+
+def run_text(options: argparse.Namespace) -> None:
+    """Teach both text encoders to read attributes off prompts."""
+    scope = SCOPES[options.scope]
+    trainer = TextTrainer(options.folder, scope, seed=options.seed, device=options.device)
+    path = options.folder / "text.pt"
+    if options.resume and path.exists():
+        trainer.encoders.load_state_dict(_read(path)["encoders"])
+    for step in range(options.steps):
+        metrics = trainer.step(options.batch, options.rate * _cosine(step, options.steps))
+        if step % 100 == 99:
+            log.info("step %d loss %.4f right %.3f", step + 1, metrics["loss"], metrics["right"])
+    _write({"encoders": trainer.encoders.state_dict()}, path)
+
+
+def run_autoencoder(options: argparse.Namespace) -> None:
+    """Teach the decoder to draw edges."""
+    vae = build_autoencoder()
+    path = options.folder / "vae.pt"
+    if options.resume and path.exists():
+        vae.load_state_dict(_read(path)["vae"])
+    trainer = DecoderTrainer(
+        vae, SCOPES["full"], seed=options.seed, rate=options.rate, device=options.device
+    )
+    for step in range(options.steps):
+        rate = options.rate * _cosine(step, options.steps)
+        error = trainer.step(options.batch, options.side, rate)
+        if step % 50 == 49:
+            log.info("step %d error %.4f", step + 1, error)
+            _write({"vae": vae.state_dict()}, path)
+    _write({"vae": vae.state_dict()}, path)
+
+
+def run_unet(options: argparse.Namespace) -> None:
+    """Train the UNet for one stage, from its checkpoint if there is one."""
+    others = 1 - options.draw
+    plan = Plan(
+        SCOPES[options.scope],
+        spread=options.spread,
+        draw=options.draw,
+        remix=0.45 * others,
+        photo=0.2 * others,
+        shapes=SHAPES if options.sizes else SHAPES[:1],
+    )
+    encoders, prompts = None, None
+    if options.words:
+        prompts = Prompts(options.folder)
+        encoders = build_text_encoders(*prompts.tokenizers, seed=0)
+        encoders.load_state_dict(_read(options.folder / "text.pt")["encoders"])
+    trainer = UnetTrainer(
+        build_unet(),
+        plan,
+        encoders=encoders,
+        prompts=prompts,
+        seed=options.seed,
+        rate=options.rate,
+        device=options.device,
+        compiled=options.compile,
+    )
+    path = options.folder / "unet.pt"
+    if options.resume and path.exists():
+        trainer.load(path)
+    pace = Pace(options.steps, batch=options.batch, rate=options.rate, fall=options.fall)
+    train(trainer, pace, path, minutes=options.minutes)
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write the model folder."""
+    size = export(options.folder, options.weights)
+    log.info("%s: %.1f MB", options.weights, size / 1e6)
+
+
+def run_score(options: argparse.Namespace) -> None:
+    """Print how often pictures of held-out prompts are right, speed, and remix similarity."""
+    pipeline = load(options.weights, options.device)
+    scenes = held_out_scenes(options.prompts, SCOPES[options.scope], seed=options.seed)
+    for steps in options.num_inference_steps:
+        begun = time.perf_counter()
+        shares = score_prompts(
+            pipeline, scenes, steps=steps, spread=options.spread, seed=options.seed
+        )
+        log.info("%d step(s), %.0f s in all:", steps, time.perf_counter() - begun)
+        for name, (share, count) in shares.items():
+            log.info("  %-12s %5.1f %% of %d", name, 100 * share, count)
+    if options.remix:
+        found = score_remix(
+            options.weights, options.device, scenes[: options.remix], seed=options.seed
+        )
+        for name, decibels in found.items():
+            log.info("  strength %-12s %5.1f dB to the source", name, decibels)
+
+
+def run_sheet(options: argparse.Namespace) -> None:
+    """Draw the prompts in a file, one a line, as a contact sheet."""
+    prompts = options.prompts_file.read_text(encoding="utf-8").splitlines()
+    pipeline = load(options.weights, options.device)
+    steps = options.num_inference_steps[0]
+    prompt_sheet(pipeline, prompts, options.out, steps=steps, seed=options.seed)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(options.threads)
+    options.device = torch.device(options.device)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bot.models.starter.train", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    def command(name: str, run: Any) -> argparse.ArgumentParser:
+        own = commands.add_parser(name, help=run.__doc__)
+        own.set_defaults(run=run)
+        own.add_argument("--folder", type=Path, default=FOLDER, help="where parts are kept")
+        own.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        own.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+        own.add_argument("--seed", type=int, default=0)
+        return own
+
+    def schedule(own: argparse.ArgumentParser, steps: int, batch: int, rate: float) -> None:
+        own.add_argument("--steps", type=int, default=steps)
+        own.add_argument("--batch", type=int, default=batch)
+        own.add_argument("--rate", type=float, default=rate)
+        own.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+
+    command("tokenizers", run_tokenizers)
+    text = command("text", run_text)
+    schedule(text, 1600, 64, 2e-3)
+    text.add_argument("--scope", choices=SCOPES, default="full")
+    autoencoder = command("autoencoder", run_autoencoder)
+    schedule(autoencoder, 800, 8, 2e-3)
+    autoencoder.add_argument("--side", type=int, default=128, help="crop side in pixels")
+    unet = command("unet", run_unet)
+    schedule(unet, 2000, 16, 0.02)
+    unet.add_argument("--scope", choices=SCOPES, default="single")
+    unet.add_argument("--spread", type=float, default=0.0, help="how far the noise moves layouts")
+    unet.add_argument("--draw", type=float, default=0.6, help="share of lessons from pure noise")
+    unet.add_argument(
+        "--fall", type=float, default=0.3, help="share of steps over which rate falls"
+    )
+    unet.add_argument("--minutes", type=float, default=math.inf)
+    unet.add_argument("--sizes", action="store_true", help="train on portrait and landscape too")
+    unet.add_argument("--words", action="store_true", help="read prompts, not attributes")
+    unet.add_argument("--compile", action="store_true", help="use torch.compile")
+    for name, run in (("export", run_export), ("score", run_score), ("sheet", run_sheet)):
+        own = command(name, run)
+        own.add_argument("--weights", type=Path, default=WEIGHTS)
+        own.add_argument("--num-inference-steps", type=int, nargs="+", default=[1])
+        own.add_argument("--scope", choices=SCOPES, default="full")
+        own.add_argument("--spread", type=float, default=0.0)
+        own.add_argument("--prompts", type=int, default=500)
+        own.add_argument("--remix", type=int, default=0, help="scenes to score image-to-image on")
+        own.add_argument("--prompts-file", type=Path)
+        own.add_argument("--out", type=Path, default=FOLDER / "sheet.png")
+    return parser
+
+
+def _cosine(step: int, steps: int) -> float:
+    return min(1.0, (step + 1) / 50) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()

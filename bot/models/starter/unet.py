@@ -1,0 +1,102 @@
+"""The UNet: SDXL's class and conditioning, sized for flat pictures on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import EulerAncestralDiscreteScheduler, UNet2DConditionModel
+
+from bot.models.starter.text import ATTRIBUTES, HIDDEN
+
+CHANNELS = 3
+"""Latent channels: RGB averaged over 8 by 8 pixels (see `autoencoder`)."""
+SCALE = 1.5
+"""Latents are RGB in -1..1 times this."""
+LATENT_SIDE = 64
+WIDTHS = (16, 32, 64, 128)
+_SIZE_EMBEDDING = 8
+
+
+def build_unet(
+    *, widths: tuple[int, ...] = WIDTHS, sample_size: int = LATENT_SIDE, embedding: int = 256
+) -> Any:
+    """Return an untrained UNet2DConditionModel with SDXL's `text_time` conditioning.
+
+    Nearly all weights sit at an eighth of the latents' side, where a multiplication costs least;
+    the finest level has no resnet on the way down. One normalisation group keeps absolute colour,
+    which many groups would erase on flat pictures.
+    """
+    levels = len(widths)
+    unet = UNet2DConditionModel(
+        sample_size=sample_size,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=widths,
+        layers_per_block=(0, *(1,) * (levels - 1)),
+        down_block_types=("DownBlock2D",) * levels,
+        up_block_types=("UpBlock2D",) * levels,
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        transformer_layers_per_block=1,
+        attention_head_dim=4,
+        cross_attention_dim=sum(HIDDEN),
+        norm_num_groups=1,
+        use_linear_projection=True,
+        resnet_time_scale_shift="scale_shift",
+        time_embedding_dim=embedding,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=_SIZE_EMBEDDING,
+        projection_class_embeddings_input_dim=6 * _SIZE_EMBEDDING + ATTRIBUTES,
+    )
+    _prepare(unet)
+    return unet
+
+
+@torch.no_grad()
+def _prepare(unet: Any) -> None:
+    """Start near a clean slate: quiet residuals, loud attributes, a pinned last normalisation."""
+    for name, module in unet.named_modules():
+        if name.endswith("conv2") and "resnets" in name:
+            module.weight.mul_(0.3)
+            module.bias.zero_()
+    unet.add_embedding.linear_1.weight[:, :ATTRIBUTES].mul_(3.0)
+    unet.conv_out.weight.mul_(0.3)
+    unet.conv_out.bias.zero_()
+    # Cross-attention starts shut: the pooled attributes say it all until it is trained as well.
+    for name, module in unet.named_modules():
+        if name.endswith("attn2.to_out.0"):
+            module.weight.zero_()
+            module.bias.zero_()
+    # Two constant channels of opposite sign hold the last norm's mean and scale nearly still,
+    # whatever the picture, so that its colours pass through.
+    bias = unet.up_blocks[-1].resnets[-1].conv_shortcut.bias
+    bias[-2:] = torch.tensor([4.0, -4.0])
+
+
+def build_noise_scheduler() -> EulerAncestralDiscreteScheduler:
+    """Return SDXL Turbo's noise scheduler; v-prediction, as x0 is what is learned."""
+    return EulerAncestralDiscreteScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        steps_offset=1,
+    )
+
+
+def sigmas(device: torch.device | str = "cpu") -> torch.Tensor:
+    """Return the noise level of every training timestep, (1000,)."""
+    kept = build_noise_scheduler().alphas_cumprod.double()
+    levels: torch.Tensor = ((1 - kept) / kept).sqrt().float().to(device)
+    return levels
+
+
+def predict_x0(noisy: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Return the clean latents that a v-prediction stands for.
+
+    `noisy` is x0 + σ·noise over √(σ²+1), as the UNet sees it; `sigma` is (n, 1, 1, 1). Salimans
+    and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", 2022, in σ notation.
+    """
+    return (noisy - sigma * output) / (sigma.square() + 1).sqrt()

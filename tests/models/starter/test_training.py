@@ -1,0 +1,103 @@
+"""Two steps of each training loop at tiny sizes, and going on from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from bot.models.starter.autoencoder import DecoderTrainer, build_autoencoder
+from bot.models.starter.grammar import SCOPES
+from bot.models.starter.lessons import KEEP, LAST, LessonMaker, Plan
+from bot.models.starter.muon import orthogonal
+from bot.models.starter.training import Pace, UnetTrainer, train
+from bot.models.starter.unet import SCALE, build_unet, predict_x0, sigmas
+
+PLAN = Plan(SCOPES["full"], spread=0.5, draw=0.5, shapes=((16, 16), (24, 16)))
+PACE = Pace(steps=2, batch=4)
+
+
+def trainer(plan: Plan = PLAN) -> UnetTrainer:
+    unet = build_unet(widths=(8, 16), sample_size=16, embedding=32)
+    return UnetTrainer(unet, plan, seed=0, rate=0.02, device=torch.device("cpu"))
+
+
+def same(a: Any, b: Any) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_a_stage_trains_saves_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "unet.pt"
+    first = trainer()
+    before = {name: value.clone() for name, value in first.unet.state_dict().items()}
+    train(first, PACE, path)
+    assert (first.steps, first.seen) == (2, 8)
+    changed = [not torch.equal(before[n], v) for n, v in first.unet.state_dict().items()]
+    assert sum(changed) > 0.8 * len(changed)
+
+    second = trainer()
+    second.load(path)
+    assert (second.steps, second.seen) == (2, 8)
+    assert same(first.unet, second.unet)
+    assert same(first.averaged, second.averaged)
+    train(second, PACE, path)
+    assert second.steps == 4
+    assert not same(first.unet, second.unet)
+
+
+def test_training_lowers_the_error() -> None:
+    own = trainer(Plan(SCOPES["single"], draw=1.0, shapes=((16, 16),)))
+    errors = [own.step(Pace(steps=80, batch=8), 0.02)["draw"] for _ in range(80)]
+    assert sum(errors[-10:]) < 0.85 * sum(errors[:10])
+
+
+def test_lessons_below_keep_give_the_source_back() -> None:
+    maker = LessonMaker(Plan(SCOPES["full"], draw=0.0, remix=0.5, photo=0.5), seed=1)
+    lessons = maker.batch(32, (16, 16))
+    kept = lessons.timesteps < KEEP
+    assert 0 < int(kept.sum()) < 32
+    # What the UNet sees, less the noise its σ stands for, is the wanted picture on average.
+    spread = (lessons.sigma.square() + 1).sqrt()
+    rest = (lessons.noisy * spread - lessons.wanted) / lessons.sigma
+    assert abs(float(rest[kept].std()) - 1) < 0.05
+
+
+def test_lessons_of_pure_noise_come_at_the_last_timestep() -> None:
+    lessons = LessonMaker(Plan(SCOPES["full"], draw=1.0), seed=2).batch(6, (16, 24))
+    assert (lessons.timesteps == LAST).all()
+    assert lessons.noisy.shape == lessons.wanted.shape == (6, 3, 16, 24)
+    assert lessons.wanted.abs().amax() <= SCALE
+
+
+def test_prediction_and_noise_agree_with_v() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = torch.randn(2, 3, 3, 8, 8, generator=generator)
+    sigma = sigmas()[[10, 400, 999]].view(-1, 1, 1, 1)
+    scale = (sigma.square() + 1).sqrt()
+    v = (noise - sigma * clean) / scale
+    found = predict_x0((clean + sigma * noise) / scale, v, sigma)
+    torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-4)
+
+
+def test_orthogonal_evens_singular_values() -> None:
+    matrix = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonal(matrix, rounds=5))
+    assert values.min() > 0.5
+    assert values.max() < 1.4
+
+
+def test_the_encoder_averages_exactly_and_the_decoder_learns() -> None:
+    vae = build_autoencoder()
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        posterior = vae.encode(picture).latent_dist
+    torch.testing.assert_close(posterior.mean, F.avg_pool2d(picture, 8), atol=3e-3, rtol=0)
+    assert posterior.std.max() < 1e-4
+    encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
+    own = DecoderTrainer(vae, SCOPES["single"], seed=0, rate=2e-3, device="cpu")
+    errors = [own.step(2, 64, 2e-3) for _ in range(12)]
+    assert sum(errors[-3:]) < 0.8 * sum(errors[:3])
+    assert all(torch.equal(encoder[n], v) for n, v in vae.encoder.state_dict().items())
