@@ -23,7 +23,7 @@ CHOSEN: Final = 4
 
 
 class RemixModal(discord.ui.Modal):
-    """Prompt, strength and, where a message has several pictures, which one."""
+    """Prompt, strength, style and, where a message has several pictures, which one."""
 
     def __init__(
         self,
@@ -59,6 +59,19 @@ class RemixModal(discord.ui.Modal):
                 component=self.strength,
             )
         )
+        self.style: discord.ui.Select[Any] = discord.ui.Select(
+            required=False,
+            min_values=0,
+            options=[
+                discord.SelectOption(
+                    label=name, value=name, default=before is not None and name == before.style
+                )
+                for name in list(bot.studio.styles)[:25]
+            ],
+        )
+        self.add_item(
+            discord.ui.Label(text=say(locale, "settings.field_style"), component=self.style)
+        )
         self.which: discord.ui.Select[Any] | None = None
         if len(sources) > 1:
             self.which = discord.ui.Select(
@@ -88,7 +101,7 @@ class RemixModal(discord.ui.Modal):
             negative_prompt=before.negative_prompt,
             num_inference_steps=before.num_inference_steps,
             guidance_scale=before.guidance_scale,
-            style=before.style,
+            style=self.style.values[0] if self.style.values else None,
             strength=strength,
             sources=(self.sources[chosen],),
             private=self.private,

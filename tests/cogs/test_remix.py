@@ -49,22 +49,18 @@ async def test_the_menu_asks_and_remixes_anybody_s_picture(place: Town) -> None:
     )
     opened = await place.member.context_menu("Remix", message=message["id"], user="cleo")
     record = await place.member.wait_response(opened)
-    fields = {
-        row["component"]["type"]: row["component"]["custom_id"]
-        for row in record["modal"]["components"]
-        if row["component"]["type"] == 3
-    }
-    inputs = [
-        row["component"]["custom_id"]
-        for row in record["modal"]["components"]
-        if row["component"]["type"] == 4
-    ]
+    prompt, strength, style, which = (
+        row["component"]["custom_id"] for row in record["modal"]["components"]
+    )
     sent = await place.member.submit_modal(
-        opened, {inputs[0]: "as a watercolour", inputs[1]: "0,5", fields[3]: ["1"]}, user="cleo"
+        opened,
+        {prompt: "in the snow", strength: "0,5", style: ["watercolour"], which: ["1"]},
+        user="cleo",
     )
     answer = await place.member.wait_response(sent, until="files", timeout=30)
     text = words(answer["response"])
-    assert "as a watercolour" in text
+    assert "in the snow" in text
+    assert "style watercolour" in text
     assert "strength 0.5" in text
     assert "576×448" in text
 
