@@ -247,18 +247,18 @@ def invalidate(core: Core, interaction: Interaction) -> None:
 
 
 def callback_resource(interaction: Interaction, kind: int, message: Json | None) -> Json:
-    """Return the answer to `?with_response=1`."""
+    """Return the answer to `?with_response=1`; only a message written at once is a resource."""
     about: Json = {"id": str(interaction.id), "type": interaction.kind}
-    resource: Json = {"type": kind}
-    if message is not None:
-        about |= {
-            "response_message_id": message["id"],
-            "response_message_loading": bool(message["flags"] & LOADING),
-            "response_message_ephemeral": bool(message["flags"] & EPHEMERAL),
-        }
-        if kind not in (DEFER_UPDATE,):
-            resource["message"] = message
-    return {"interaction": about, "resource": resource}
+    if message is None:
+        return {"interaction": about}
+    about |= {
+        "response_message_id": message["id"],
+        "response_message_loading": bool(message["flags"] & LOADING),
+        "response_message_ephemeral": bool(message["flags"] & EPHEMERAL),
+    }
+    if kind not in (REPLY, UPDATE):
+        return {"interaction": about}
+    return {"interaction": about, "resource": {"type": kind, "message": message}}
 
 
 def _changed(core: Core, interaction: Interaction) -> None:

@@ -45,11 +45,31 @@ def text_of(components: list[Any]) -> str:
     return "\n".join(texts)
 
 
-def number_components(components: list[Any]) -> None:
-    """Give every component without an `id` one that is free, as Discord does."""
+_SELECT_DEFAULTS: Final[Json] = {"min_values": 1, "max_values": 1}
+DEFAULTS: Final[dict[int, Json]] = {
+    **dict.fromkeys(SELECTS, _SELECT_DEFAULTS),
+    THUMBNAIL: {"description": None, "spoiler": False},
+    FILE: {"name": "", "size": 0, "spoiler": False},
+    SEPARATOR: {"spacing": 1, "divider": True},
+    CONTAINER: {"accent_color": None, "spoiler": False},
+}
+"""What Discord adds to a component that does not say, by type."""
+
+
+def complete(components: list[Any]) -> None:
+    """Fill in what Discord does on arrival: an `id` for each component, and its defaults."""
     taken = {one.get("id") for one in walk(components)}
     fresh = 1
     for one in walk(components):
+        defaults = DEFAULTS.get(one["type"], {})
+        for key in [key for key, value in one.items() if value is None and key not in defaults]:
+            del one[key]
+        one |= {key: value for key, value in defaults.items() if one.get(key) is None}
+        for holder in [one, *(one.get("options") or [])]:
+            if isinstance(holder.get("emoji"), dict):
+                holder["emoji"] = {k: v for k, v in holder["emoji"].items() if v is not None}
+        for item in one.get("items") or []:
+            item |= {"description": item.get("description"), "spoiler": bool(item.get("spoiler"))}
         if not one.get("id"):
             while fresh in taken:
                 fresh += 1

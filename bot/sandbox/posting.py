@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox import mentions, permissions, uploads
 from bot.sandbox.body import Upload
-from bot.sandbox.components import check_components, number_components, text_of
+from bot.sandbox.components import check_components, complete, text_of
 from bot.sandbox.embeds import check_embeds
 from bot.sandbox.errors import ApiError
 from bot.sandbox.form import Form
@@ -93,8 +93,8 @@ def write(
         channel_id=message.channel_id,
         ephemeral=message.ephemeral_for is not None,
     )
-    uploads.resolve_media(fresh, fresh.attachments)
-    number_components(fresh.components)
+    uploads.resolve_media(core.state, fresh, fresh.attachments)
+    complete(fresh.components)
     fresh.flags &= ~LOADING
     vars(message).update(vars(fresh))
     _ping(core, message, payload, terms, replied_to)

@@ -77,7 +77,7 @@ class Registry:
             "contexts": None,
             "integration_types": [0],
             "dm_permission": True,
-            **one,
+            **{key: value for key, value in one.items() if value is not None},
         }
         stored["type"] = one.get("type", CHAT)
         identity = self._state.ids.next()

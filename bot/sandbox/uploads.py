@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bot.sandbox.body import Upload
 from bot.sandbox.cdn import Cdn, describe, safe_filename
-from bot.sandbox.components import media_items
+from bot.sandbox.components import media_items, walk
 from bot.sandbox.errors import too_large
 from bot.sandbox.form import Form
 from bot.sandbox.models import Attachment, Json, Message
@@ -148,7 +148,7 @@ def new_attachment(
     return attachment
 
 
-def resolve_media(message: Message, attachments: list[Attachment]) -> None:
+def resolve_media(state: State, message: Message, attachments: list[Attachment]) -> None:
     """Tie `attachment://` addresses in components and embeds to the message's attachments.
 
     An attachment shown that way leaves the message's own list, on Discord as here.
@@ -162,9 +162,14 @@ def resolve_media(message: Message, attachments: list[Attachment]) -> None:
         if found is not None:
             _tie(item, found)
         else:
+            item |= {"id": item.get("id") or str(state.ids.next()), "loading_state": 2}
             item.setdefault("proxy_url", item.get("url"))
-            item["loading_state"] = 2
+    for one in walk(message.components):
+        shown = by_id.get(str((one.get("file") or {}).get("attachment_id")))
+        if shown is not None:
+            one |= {"name": shown.filename, "size": shown.size}
     for embed in message.embeds:
+        embed.setdefault("type", "rich")
         for holder in (embed.get("image"), embed.get("thumbnail")):
             found = _find((holder or {}).get("url"), by_name, by_id)
             if holder is not None and found is not None:

@@ -11,7 +11,6 @@ from discord import app_commands
 
 from bot.sandbox import Sandbox, SandboxClient, SandboxError
 from bot.sandbox.permissions import EVERYONE_DEFAULT, USE_EXTERNAL_APPS
-from tests.contract import contract_errors, needs_contract
 from tests.sandbox.helpers import Bot, Connect, answering, as_file, picture
 
 
@@ -467,40 +466,3 @@ async def test_200_at_once_are_all_answered(connect: Connect, client: SandboxCli
     assert {record["response"]["content"] for record in records} == {"done"}
     assert max(record["ack_ms"] for record in records) < 3000
     assert bot.errors == []
-
-
-@needs_contract
-async def test_what_stock_discord_py_sends_fits_the_published_contract(
-    held: Pair, client: SandboxClient, connect: Connect
-) -> None:
-    _, interaction = held
-    await interaction.response.defer()
-    await interaction.edit_original_response(content="x", attachments=[as_file()], view=_panel())
-    await interaction.followup.send(embed=discord.Embed(title="t"), ephemeral=True)
-    message = await interaction.original_response()
-    await interaction.edit_original_response(attachments=[*message.attachments, as_file("b.png")])
-    channel: Any = interaction.channel
-    sent = await channel.send("hello", file=as_file(), reference=message)
-    await sent.edit(content="changed")
-    await sent.delete()
-    entries = await client.traffic(kind="rest")
-    assert len(entries) > 10
-    assert contract_errors(entries) == []
-
-
-@needs_contract
-def test_the_contract_check_finds_what_does_not_fit() -> None:
-    entry: dict[str, Any] = {
-        "kind": "rest",
-        "method": "POST",
-        "route": "/channels/{channel_id}/messages",
-        "status": 200,
-        "fault": None,
-        "query": {},
-        "parts": [],
-    }
-    assert contract_errors([entry | {"body": {"content": "x"}}]) == []
-    for body in ({"content": 7}, {"colour": "red"}, {"components": [{"type": 99}]}):
-        assert len(contract_errors([entry | {"body": body}])) == 1
-    assert contract_errors([entry | {"body": {}, "route": "/nowhere"}])
-    assert contract_errors([entry | {"body": {}, "query": {"with": "1"}}])

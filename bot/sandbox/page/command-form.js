@@ -242,7 +242,7 @@ export class CommandForm {
       || PICKED.has(field.option.type) || (field.option.autocomplete && field.input.value.trim()));
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      if (chooses && (field.input.value.trim() || field.option.required)) this.suggestions.pick();
+      if (chooses) this.suggestions.pick();
       else this.send();
     } else if (event.key === "Tab" && !event.shiftKey && this.suggestions.active && !field.pick) {
       event.preventDefault();
