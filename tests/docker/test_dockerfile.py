@@ -153,6 +153,12 @@ def test_packages_are_pinned_and_leave_no_cache() -> None:
             assert run.endswith("rm -rf /var/lib/apt/lists/*")
 
 
+def test_the_extras_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (extras,) = [value for value in of("ARG", 0) if value.startswith("EXTRAS=")]
+    assert set(extras.removeprefix("EXTRAS=").split(",")) <= set(project["optional-dependencies"])
+
+
 def test_a_mirror_is_an_argument_and_no_host_is_written_down() -> None:
     assert "PIP_INDEX_URL" in of("ARG", 0)
     assert "://" not in " ".join(of("ARG") + of("RUN"))
