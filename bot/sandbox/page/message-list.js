@@ -182,13 +182,27 @@ function unsigned(message) {
     ((key === "url" || key === "proxy_url") && typeof value === "string" ? value.split("?")[0] : value)));
 }
 
+/** Put a message's new form in place; the control that had the focus has it again. */
 function replaceKeepingFocus(row, article) {
   const focused = row.contains(document.activeElement) ? document.activeElement : null;
   const old = row.querySelector("article");
   if (old?.tabIndex === 0) article.setAttribute("tabindex", "0");
+  const place = focused ? controls(old).indexOf(focused) : -1;
   row.replaceChildren(article);
   if (!focused) return;
-  const key = focused.dataset.focus;
-  const again = key ? [...article.querySelectorAll("[data-focus]")].find((one) => one.dataset.focus === key) : null;
+  const now = controls(article);
+  // A bot may give a control a new custom_id at each edit; then its name or its place tells it.
+  const again = now.find((one) => one.dataset.focus && one.dataset.focus === focused.dataset.focus)
+    ?? (sameName(now[place], focused) ? now[place] : now.find((one) => sameName(one, focused)))
+    ?? (now[place]?.getAttribute("role") === focused.getAttribute("role") ? now[place] : null);
   (again && !again.disabled ? again : article).focus({ preventScroll: true });
+}
+
+function controls(article) {
+  return [...article.querySelectorAll("button, a, summary")];
+}
+
+function sameName(one, other) {
+  const name = (node) => node?.getAttribute("aria-label") ?? node?.textContent;
+  return Boolean(one) && name(one) === name(other);
 }
