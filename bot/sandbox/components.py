@@ -17,13 +17,13 @@ MAX_V2_COMPONENTS: Final = 40
 MAX_V2_TEXT: Final = 4000
 
 
-def walk(components: list[Any]) -> Iterator[Json]:
+def walk(components: Any) -> Iterator[Json]:
     """Go over every component of a tree, accessories and labelled ones included."""
-    for one in components:
+    for one in components if isinstance(components, list) else ():
         if not isinstance(one, dict):
             continue
         yield one
-        yield from walk(one.get("components") or [])
+        yield from walk(one.get("components"))
         yield from walk([one[key] for key in ("accessory", "component") if one.get(key)])
 
 
@@ -86,7 +86,14 @@ def check_components(
     allowed = V2_TOP if v2 else frozenset({ROW})
     for index, one in enumerate(components):
         _check(form, (*path, index), one, allowed)
-    _check_unique(form, components, path)
+    if not form.sound:
+        return
+    for key, code in (
+        ("custom_id", "COMPONENT_CUSTOM_ID_DUPLICATED"),
+        ("id", "COMPONENT_ID_DUPLICATED"),
+    ):
+        values = [one[key] for one in walk(components) if one.get(key)]
+        form.unique(path, values, code, f"Component {key.replace('_', ' ')} cannot be duplicated")
     if not v2:
         return
     if sum(1 for _ in walk(components)) > MAX_V2_COMPONENTS:
@@ -95,25 +102,13 @@ def check_components(
             "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED",
             f"The total number of components cannot exceed {MAX_V2_COMPONENTS}",
         )
-    if (
-        sum(len(str(c.get("content", ""))) for c in walk(components) if c["type"] == TEXT)
-        > MAX_V2_TEXT
-    ):
+    texts = (one for one in walk(components) if one["type"] == TEXT)
+    if sum(len(str(one["content"])) for one in texts) > MAX_V2_TEXT:
         form.add(
             path,
             "COMPONENT_TEXT_DISPLAY_MAX_LENGTH",
             f"The total length of text displays cannot exceed {MAX_V2_TEXT} characters",
         )
-
-
-def _check_unique(form: Form, components: list[Any], path: Path) -> None:
-    for key, code in (
-        ("custom_id", "COMPONENT_CUSTOM_ID_DUPLICATED"),
-        ("id", "COMPONENT_ID_DUPLICATED"),
-    ):
-        values = [one[key] for one in walk(components) if one.get(key)]
-        if len(values) != len(set(values)):
-            form.add(path, code, f"Component {key.replace('_', ' ')} cannot be duplicated")
 
 
 def _check(form: Form, path: Path, one: Any, allowed: frozenset[int]) -> None:
@@ -122,6 +117,8 @@ def _check(form: Form, path: Path, one: Any, allowed: frozenset[int]) -> None:
     kind = one.get("type")
     if not form.choice((*path, "type"), kind, tuple(sorted(allowed))):
         return
+    if one.get("id") is not None:
+        form.number((*path, "id"), one["id"], 0, 2**31 - 1)
     if kind == ROW:
         _row(form, path, one)
     elif kind == CONTAINER:
@@ -239,5 +236,6 @@ def check_options(form: Form, path: Path, options: Any, *, low: int = 1, high: i
             if option.get("description") is not None:
                 form.length((*here, "description"), option["description"], 0, 100)
     values = [option.get("value") for option in options if isinstance(option, dict)]
-    if len(values) != len(set(values)):
-        form.add(path, "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", "The value is already used")
+    form.unique(
+        path, values, "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", "The value is already used"
+    )

@@ -39,6 +39,7 @@ class Core:
         rate_limits: bool,
         heartbeat_interval_s: float,
         keep_bytes: int,
+        keep_traffic: int,
     ) -> None:
         self.clock = clock
         self.base_url = ""
@@ -46,7 +47,7 @@ class Core:
         self.token = token or fake_token(self.state.application_id)
         self.registry = Registry(self.state)
         self.cdn = Cdn(clock, keep_bytes=keep_bytes)
-        self.traffic = Traffic(clock)
+        self.traffic = Traffic(clock, keep=keep_traffic)
         self.rate_limits = RateLimits(clock, enabled=rate_limits)
         self.faults = Faults(clock)
         self.events = EventHub(self)

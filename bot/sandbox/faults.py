@@ -25,7 +25,14 @@ class Fault:
 
     `route` is a shell pattern over the route's template or the path itself. Of the calls that
     match, the first `skip` pass; each later one is hit with `probability` until `times` were.
-    `moment` "after" lets the call do its work and spoils only the answer.
+    `moment` is when it strikes: "during" the upload, before the body was read; "before" the call
+    does its work; "after" it, so that only the answer is spoiled.
+
+    rest: rate_limit (via, is_global, retry_after), error (status, code, message), reset (TCP),
+    stall (seconds, then reset), slow (seconds, then as usual).
+    cdn: error (status), expired, reset, stall (seconds), slow (bytes_per_second), truncate (to
+    length bytes, half where None), length (claimed, twice the size where None), type
+    (content_type).
     """
 
     id: int

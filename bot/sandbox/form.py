@@ -23,6 +23,11 @@ class Form:
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
+    @property
+    def sound(self) -> bool:
+        """Whether no fault was noted so far."""
+        return not self._tree
+
     def check(self) -> None:
         """Raise ApiError 50035 if any fault was noted."""
         if self._tree:
@@ -73,7 +78,7 @@ class Form:
 
     def choice(self, path: Path, value: Any, allowed: tuple[Any, ...]) -> bool:
         """Check that a value is one of those allowed; return whether it is."""
-        if value in allowed and not isinstance(value, bool):
+        if isinstance(value, int | str) and not isinstance(value, bool) and value in allowed:
             return True
         words = ", ".join(map(str, allowed))
         self.add(path, "BASE_TYPE_CHOICES", f"Value must be one of {{{words}}}.")
@@ -82,6 +87,12 @@ class Form:
     def required(self, path: Path) -> None:
         """Note that a field is missing."""
         self.add(path, "BASE_TYPE_REQUIRED", "This field is required")
+
+    def unique(self, path: Path, values: list[Any], code: str, message: str) -> None:
+        """Check that no two values are alike."""
+        seen = [repr(value) for value in values]
+        if len(seen) != len(set(seen)):
+            self.add(path, code, message)
 
     def mapping(self, path: Path, value: Any) -> bool:
         """Check that a value is an object; return whether it is."""

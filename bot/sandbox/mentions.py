@@ -46,8 +46,12 @@ def check_allowed(form: Form, allowed: Any) -> None:
                     f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.',
                 )
     for key in ("users", "roles"):
-        if allowed.get(key) is not None:
-            form.count((*path, key), allowed[key], 0, 100)
+        ids = allowed.get(key)
+        if ids is not None and form.count((*path, key), ids, 0, 100):
+            for index, one in enumerate(ids):
+                if not str(one).isdecimal():
+                    message = f'Value "{one}" is not snowflake.'
+                    form.add((*path, key, index), "NUMBER_TYPE_COERCE", message)
 
 
 def resolve(

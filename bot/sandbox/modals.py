@@ -48,10 +48,8 @@ def check_modal(form: Form, modal: Any, path: Path = ("data",)) -> None:
             ):
                 _field(form, inner, child, in_label=True)
     ids = [one["custom_id"] for one in walk(components) if one.get("custom_id")]
-    if len(ids) != len(set(ids)):
-        form.add(
-            where, "COMPONENT_CUSTOM_ID_DUPLICATED", "Component custom id cannot be duplicated"
-        )
+    message = "Component custom id cannot be duplicated"
+    form.unique(where, ids, "COMPONENT_CUSTOM_ID_DUPLICATED", message)
 
 
 def _field(form: Form, path: Path, one: Json, *, in_label: bool) -> None:

@@ -67,18 +67,21 @@ def write(
             form.length(("content",), payload["content"], 0, 2000)
         fresh.content = payload["content"] if isinstance(payload["content"], str) else ""
     if "embeds" in payload:
-        check_embeds(form, payload["embeds"] or [])
-        fresh.embeds = copy.deepcopy(payload["embeds"] or [])
+        embeds = [] if payload["embeds"] is None else payload["embeds"]
+        check_embeds(form, embeds)
+        fresh.embeds = copy.deepcopy(embeds)
     if "components" in payload:
-        check_components(form, payload["components"] or [], v2=v2)
-        fresh.components = copy.deepcopy(payload["components"] or [])
+        components = [] if payload["components"] is None else payload["components"]
+        check_components(form, components, v2=v2)
+        fresh.components = copy.deepcopy(components)
     elif v2 and not message.flags & COMPONENTS_V2:
         fresh.components = []
     if payload.get("nonce") is not None and len(str(payload["nonce"])) > 25:
         form.add(("nonce",), "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
     mentions.check_allowed(form, payload.get("allowed_mentions"))
     names = uploads.check_uploads(form, payload, files, message.attachments, terms.limit)
-    uploads.check_media(form, fresh.components, names)
+    if form.sound:
+        uploads.check_media(form, fresh.components, names)
     if v2:
         _forbid_old_fields(form, fresh)
     form.check()
@@ -104,7 +107,7 @@ def _take_flags(form: Form, fresh: Message, message: Message, payload: Json) -> 
     flags = payload.get("flags")
     if flags is None:
         return
-    if not isinstance(flags, int):
+    if not isinstance(flags, int) or isinstance(flags, bool) or flags < 0:
         form.add(("flags",), "NUMBER_TYPE_COERCE", f'Value "{flags}" is not int.')
         return
     if message.flags & COMPONENTS_V2 and not flags & COMPONENTS_V2:

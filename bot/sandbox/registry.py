@@ -126,7 +126,7 @@ def check_command(form: Form, path: Path, command: Any) -> None:
     if kind == CHAT:
         form.length((*path, "description"), command.get("description"), 1, 100)
         _check_options(form, (*path, "options"), command.get("options") or [], depth=0)
-        if _characters(command) > MAX_CHARACTERS:
+        if form.sound and _characters(command) > MAX_CHARACTERS:
             message = f"Command exceeds maximum size ({MAX_CHARACTERS})"
             form.add(path, "APPLICATION_COMMAND_TOO_LARGE", message)
     elif command.get("description"):
@@ -173,10 +173,8 @@ def _check_options(form: Form, path: Path, options: Any, *, depth: int) -> None:
         seen_optional = seen_optional or not required
         _check_choices(form, here, option)
     names = [one.get("name") for one in options if isinstance(one, dict)]
-    if len(names) != len(set(names)):
-        form.add(
-            path, "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", "Option name already exists"
-        )
+    code = "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS"
+    form.unique(path, names, code, "Option name already exists")
 
 
 def _check_choices(form: Form, path: Path, option: Json) -> None:

@@ -27,7 +27,8 @@ class Sandbox:
     """A Discord server in a box, for one bot and any number of members.
 
     Use it as an async context manager, or call `start` and `stop`. It binds the loopback only:
-    its control API lets anyone who reaches it act as anyone. `world` False starts it empty.
+    its control API lets anyone who reaches it act as anyone. `world` False starts it empty;
+    `keep_bytes` of attachments and `keep_traffic` entries of the log are the most it remembers.
 
     Raises ValueError for any other host.
     """
@@ -44,6 +45,7 @@ class Sandbox:
         rate_limits: bool = True,
         heartbeat_interval_s: float = 41.25,
         keep_bytes: int = 1 << 30,
+        keep_traffic: int = 20_000,
         world: bool = True,
     ) -> None:
         if host not in LOOPBACK:
@@ -58,6 +60,7 @@ class Sandbox:
             rate_limits=rate_limits,
             heartbeat_interval_s=heartbeat_interval_s,
             keep_bytes=keep_bytes,
+            keep_traffic=keep_traffic,
         )
         if world:
             default_world(self.core.state)

@@ -46,7 +46,7 @@ class Entry:
 class Traffic:
     """A bounded log of entries; listeners hear of each when it is complete."""
 
-    def __init__(self, clock: Clock, *, keep: int = 20_000) -> None:
+    def __init__(self, clock: Clock, *, keep: int) -> None:
         self._clock = clock
         self._entries: deque[Entry] = deque(maxlen=keep)
         self._last = 0

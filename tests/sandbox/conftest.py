@@ -42,9 +42,13 @@ async def connect(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     running: list[tuple[Bot, asyncio.Task[None]]] = []
 
     async def start(
-        prepare: Callable[[Bot], None] | None = None, *, wait: bool = True, **options: Any
+        prepare: Callable[[Bot], None] | None = None,
+        *,
+        wait: bool = True,
+        kind: type[Bot] = Bot,
+        **options: Any,
     ) -> Bot:
-        bot = Bot(guild_ready_timeout=0.05, **options)
+        bot = kind(guild_ready_timeout=0.05, **options)
         if prepare is not None:
             prepare(bot)
         await bot.login(sandbox.token)

@@ -104,4 +104,11 @@ class Bot(discord.Client):
         self.heard.append(message)
 
 
+class ShardedBot(Bot, discord.AutoShardedClient):
+    """The same with several shards in one process."""
+
+    async def on_shard_resumed(self, _shard_id: int) -> None:
+        self.resumed.set()
+
+
 Connect = Callable[..., Awaitable[Bot]]

@@ -53,6 +53,15 @@ async def test_a_reset_before_the_deed_leaves_nothing(rest: Rest, client: Sandbo
     assert await client.messages("art") == []
 
 
+async def test_a_reset_in_the_middle_of_an_upload(rest: Rest, client: SandboxClient) -> None:
+    await client.fault("rest", "reset", route=MESSAGES, moment="during")
+    form = aiohttp.FormData(quote_fields=False)
+    form.add_field("files[0]", bytes(8 << 20), filename="big.bin")
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await rest("POST", f"/channels/{rest.channel('art')}/messages", data=form)
+    assert await client.messages("art") == []
+
+
 async def test_slow_answers_and_stalls(rest: Rest, client: SandboxClient) -> None:
     await client.fault("rest", "slow", route="/users/@me", seconds=0.05)
     assert (await rest("GET", "/users/@me"))[0] == 200

@@ -11,7 +11,7 @@ import discord
 import pytest
 
 from bot.sandbox import Sandbox, SandboxClient
-from tests.sandbox.helpers import Bot, Connect, until
+from tests.sandbox.helpers import Bot, Connect, ShardedBot, until
 
 CONTENT = 1 << 15
 
@@ -179,6 +179,17 @@ async def test_each_shard_hears_of_its_own_guilds(
             guild for guild in sandbox.state.guilds if (guild >> 22) % 2 == shard
         }
     assert len(first.guilds) + len(second.guilds) == 6
+
+
+async def test_an_auto_sharded_bot_connects_every_shard(
+    sandbox: Sandbox, client: SandboxClient, connect: Connect
+) -> None:
+    await client.create_guild("Second")
+    bot = await connect(kind=ShardedBot, shard_count=2)
+    assert {guild.name for guild in bot.guilds} == {"Turbo Town", "Second"}
+    assert len(sandbox.core.gateway.connections) == 2
+    assert await client.gateway_fault("drop", shard=1) == 1
+    await asyncio.wait_for(bot.resumed.wait(), 10)
 
 
 async def test_guilds_come_and_go_while_connected(client: SandboxClient, connect: Connect) -> None:

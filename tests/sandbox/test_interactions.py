@@ -53,6 +53,19 @@ async def test_the_payload_says_who_where_and_what_may_be_done(
     assert interaction.locale is discord.Locale.american_english
 
 
+async def test_locales_are_the_members_and_the_guilds(
+    connect: Connect, client: SandboxClient
+) -> None:
+    hold = Held()
+    await connect(answering(hold))
+    await client.set_user("cleo", locale="zh-CN")
+    await client.set_guild("Turbo Town", locale="de")
+    await client.command("/go", user="cleo", channel="art")
+    interaction = await asyncio.wait_for(hold.interaction, 5)
+    assert interaction.locale is discord.Locale.chinese
+    assert interaction.guild_locale is discord.Locale.german
+
+
 async def test_a_direct_answer(held: Pair, client: SandboxClient) -> None:
     identity, interaction = held
     callback = await interaction.response.send_message("done", file=as_file())

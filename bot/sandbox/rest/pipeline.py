@@ -150,6 +150,11 @@ async def _answer(
     headers: dict[str, str] = {}
     fault = core.faults.match("rest", request.method, endpoint.path, entry.path)
     try:
+        if fault is not None and fault.moment == "during":
+            await request.content.readany()
+            spoiled = await _spoil(fault, entry)
+            if spoiled is not None:
+                return spoiled
         call.body = await read_body(request)
         entry.body, entry.parts = redact(call.body.payload), call.body.parts()
         if fault is not None and fault.moment == "before":
@@ -168,7 +173,7 @@ async def _answer(
                 core.rate_limits.note_invalid()
                 entry.rule = f"429: {endpoint.method} {endpoint.path} came too often"
                 return _json(429, verdict.body(), headers | {"Via": "1.1 sandbox"}, entry)
-        reply = await endpoint.handler(call)
+        reply = await _handle(endpoint, call)
     except ApiError as error:
         entry.rule = error.rule
         log.info("%s %s refused: %s", entry.method, entry.route, error.rule)
@@ -180,6 +185,17 @@ async def _answer(
         if spoiled is not None:
             return spoiled
     return _json(reply.status, reply.data, headers, entry)
+
+
+async def _handle(endpoint: Endpoint, call: Call) -> Reply:
+    """Run a handler; what it trips over in a body is the caller's fault, and worth a look."""
+    try:
+        return await endpoint.handler(call)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        log.exception("%s %s could not be read", endpoint.method, endpoint.path)
+        raise bad_form(
+            {"_errors": [{"code": "MODEL_TYPE_CONVERT", "message": f"Unreadable: {error!r}"}]}
+        ) from error
 
 
 def _limit(core: Core, endpoint: Endpoint, call: Call) -> Verdict | None:
