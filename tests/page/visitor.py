@@ -13,8 +13,9 @@ DROP = """([target, name, type, data]) => {
   const transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name, { type }));
   const node = document.querySelector(target);
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
   for (const kind of ["dragenter", "dragover", "drop"]) {
-    node.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    node.dispatchEvent(new DragEvent(kind, options));
   }
 }"""
 
