@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bot.app import App
     from bot.sandbox import Sandbox
 
+OUTCOME_SECONDS: Final = 5.0
+
 MESSAGE_CONTENT: Final = 1 << 15
 """The privileged intent's bit, which the sandbox's portal has enabled for trials."""
 
@@ -162,8 +164,8 @@ async def _try(
     from bot.trial import report_of, text_of
 
     async with _sandboxed_bot(port=0, model=model) as (server, bot), server.client() as member:
-        outcomes: list[Outcome] = []
-        bot.studio.observers.append(outcomes.append)
+        ended: asyncio.Queue[Outcome] = asyncio.Queue()
+        bot.studio.observers.append(ended.put_nowait)
         before = max((entry["id"] for entry in await member.traffic()), default=0)
         try:
             interaction = await member.command(command, user="ada", channel="general", files=files)
@@ -172,11 +174,17 @@ async def _try(
             print(f"turbocord: {error}", file=sys.stderr)
             return exit_codes.REFUSED
         message = record["response"]
+        # The reply is seen before the bot has written down that it was; commands that draw
+        # nothing have no outcome.
+        outcome: Outcome | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OUTCOME_SECONDS):
+                outcome = await ended.get()
         pictures = {one["filename"]: await member.download(one) for one in message["files"]}
         saved = await asyncio.to_thread(_save, out, pictures)
         report = report_of(
             record,
-            outcomes[-1] if outcomes else None,
+            outcome,
             text=message["content"] or text_of(message["components"]),
             files=saved,
             traffic=await member.traffic(after=before),

@@ -61,5 +61,13 @@ def set_up(level: str = "INFO", style: str = "human") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else HumanFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("discord", "aiohttp.access", "diffusers", "transformers", "httpx", "alembic"):
+    for noisy in (
+        "discord",
+        "aiohttp.access",
+        "diffusers",
+        "transformers",
+        "httpx",
+        "httpx2",
+        "alembic",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -71,13 +71,16 @@ class LoadedModel:
 
 
 def resolve_model(name_or_path: str, *, cache: Path | None = None) -> Path:
-    """Return the folder or file of "starter", "tiny", or a path. Raises StartupError if absent.
+    """Return the folder or file of "starter", "tiny", a fetched model's name, or a path.
+
+    Raises StartupError if there is none.
 
     `cache` is where the tiny model is built; the user's cache folder by default.
     """
     if name_or_path == "tiny":
         return build_tiny(cache)
-    path = STARTER if name_or_path == "starter" else Path(name_or_path).expanduser()
+    fetched = installed_path(name_or_path, models_root())
+    path = STARTER if name_or_path == "starter" else fetched or Path(name_or_path).expanduser()
     if name_or_path == "starter" and not (path / "model_index.json").is_file():
         log.warning("The starter weights are not installed; the tiny random model stands in.")
         return build_tiny(cache)
