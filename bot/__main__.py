@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from bot.models.cli import app as models_cli
 if TYPE_CHECKING:
     from bot.app import App
     from bot.sandbox import Sandbox
+
+log = logging.getLogger("bot")
 
 OUTCOME_SECONDS: Final = 5.0
 
@@ -57,6 +60,9 @@ def _run(main: Coroutine[Any, Any, int | None]) -> None:
     except StartupError as error:
         print(f"turbocord: {error}", file=sys.stderr)
         code = error.exit_code
+    except Exception:
+        log.exception("turbocord ended by a fault of its own")
+        code = exit_codes.INTERNAL
     raise typer.Exit(code or exit_codes.OK)
 
 

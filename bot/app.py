@@ -52,14 +52,7 @@ class App:
 
         Raises StartupError, with its documented exit code, where Discord refuses us for good.
         """
-        token = self.settings.token.get_secret_value()
-        if not token:
-            raise StartupError(
-                "DISCORD_TOKEN is not set: copy the bot's token from the developer portal "
-                "into .env or the environment",
-                exit_code=exit_codes.CONFIG,
-            )
-        await self.bot.serve(token)
+        await self.bot.serve(token_of(self.settings))
 
     async def sync(self) -> None:
         """Log in without connecting and upload the command tree. Raises StartupError."""
@@ -141,6 +134,7 @@ async def connected(
 
     Raises whatever `App.serve` raises when it ends before the bot is ready.
     """
+    token_of(settings)  # a missing token is said before a model is loaded
     async with started(settings, scheduler=scheduler) as app:
         app.serving = serving = asyncio.create_task(app.serve(), name="serve")
         ready = asyncio.create_task(app.wait_until_ready(), name="ready")
@@ -153,6 +147,18 @@ async def connected(
             ready.cancel()
             await app.bot.close()
             await asyncio.gather(serving, ready, return_exceptions=True)
+
+
+def token_of(settings: Settings) -> str:
+    """Return the bot's token. Raises StartupError where there is none."""
+    token = settings.token.get_secret_value()
+    if not token:
+        raise StartupError(
+            "DISCORD_TOKEN is not set: copy the bot's token from the developer portal "
+            "into .env or the environment",
+            exit_code=exit_codes.CONFIG,
+        )
+    return token
 
 
 def scheduler_of(settings: Settings) -> Scheduler:

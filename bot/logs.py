@@ -9,6 +9,17 @@ import sys
 import time
 from typing import Final
 
+QUIET: Final = (
+    "discord",
+    "aiohttp.access",
+    "alembic",
+    "diffusers",
+    "httpx",
+    "httpx2",
+    "transformers",
+)
+"""Libraries heard from WARNING upwards; some log signed addresses below that."""
+
 _SECRETS: Final = (
     # Bot tokens: three base64url parts.
     (re.compile(r"[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}"), "[token]"),
@@ -61,13 +72,5 @@ def set_up(level: str = "INFO", style: str = "human") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else HumanFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in (
-        "discord",
-        "aiohttp.access",
-        "diffusers",
-        "transformers",
-        "httpx",
-        "httpx2",
-        "alembic",
-    ):
+    for noisy in QUIET:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -45,7 +45,7 @@ def report_of(
     timings = result.timings if result else None
     return {
         "text": text,
-        "refused": result is None,
+        "refused": outcome is not None and result is None,
         "files": [str(path) for path in files],
         "parameters": {
             "prompt": request.prompt,

@@ -18,6 +18,7 @@ from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
+from bot.models.catalog import installed_path, models_root
 from bot.models.tiny import build_tiny
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def resolve_model(name_or_path: str, *, cache: Path | None = None) -> Path:
     if not (path / "model_index.json").is_file():
         raise StartupError(
             f"No model at {path}: expected a folder with model_index.json in the sdxl-turbo "
-            "layout, or one .safetensors file.",
+            "layout, or one .safetensors file. `turbocord model fetch` gets one.",
             exit_code=exit_codes.MODEL,
         )
     return path
