@@ -24,7 +24,10 @@ T = TypeVar("T")
 TRIES: Final = 4
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 5.0
-CALL_TIMEOUT: Final = 30.0
+LONGEST_ASKED: Final = 15.0
+"""The longest `Retry-After` that is waited for in full."""
+
+CALL_TIMEOUT = 30.0
 
 UNKNOWN_MESSAGE: Final = 10008
 UNKNOWN_WEBHOOK: Final = 10015
@@ -44,6 +47,13 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, discord.HTTPException):
         return error.status >= 500 or error.status == 429
     return isinstance(error, aiohttp.ClientError | OSError | TimeoutError)
+
+
+def may_have_worked(error: BaseException) -> bool:
+    """Return whether the server may have done what was asked although no answer came."""
+    if isinstance(error, discord.HTTPException):
+        return error.status >= 500
+    return is_transient(error)
 
 
 def is_too_large(error: BaseException) -> bool:
@@ -69,10 +79,20 @@ async def with_retries(what: str, call: Callable[[], Awaitable[T]], *, tries: in
             if attempt == tries or not is_transient(error):
                 raise
             log.warning("%s failed (%s), try %d of %d", what, describe(error), attempt, tries)
-            asked = getattr(error, "retry_after", None)
-            await asyncio.sleep(asked or random.uniform(pause / 2, pause))
+            await asyncio.sleep(asked_pause(error) or random.uniform(pause / 2, pause))
             pause = min(pause * 2, LONGEST_PAUSE)
     raise AssertionError("unreachable")
+
+
+def asked_pause(error: BaseException) -> float | None:
+    """Return the seconds a 429 asks to wait, which discord.py leaves to us without `Via`."""
+    if not isinstance(error, discord.HTTPException) or error.status != 429:
+        return None
+    try:
+        asked = float(error.response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    return min(max(asked, 0.0), LONGEST_ASKED) or None
 
 
 async def climb_down(rungs: list[Rung[T]]) -> T:
@@ -88,6 +108,7 @@ async def climb_down(rungs: list[Rung[T]]) -> T:
         except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("%s did not work: %s", name, describe(error))
             last = error
+    log.error("no way of delivering worked, last: %s", describe(last) if last else "none")
     raise DeliveryFailed from last
 
 

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import discord
 
 from bot.journal import Line, Posted
@@ -25,11 +26,15 @@ from cogs.common.controls import cancel_button, control_rows
 from cogs.common.delivery import (
     ALREADY_ACKNOWLEDGED,
     Rung,
+    TooLarge,
+    asked_pause,
     climb_down,
     describe,
-    with_retries,
+    is_too_large,
+    is_transient,
 )
 from cogs.common.posted import posted_of
+from cogs.common.rungs import TokenWays, channel_rungs, send_once
 from cogs.common.shrink import within_limit
 
 if TYPE_CHECKING:
@@ -46,6 +51,17 @@ REFUSAL_WINDOW = 0.15
 
 LATE = 1.0
 """An interaction this old when it reaches us is acknowledged at once."""
+
+ACK_SECONDS = 2.7
+"""How old an interaction may be when the last try to acknowledge it begins."""
+
+ACK_TIMEOUT = 0.9
+"""Seconds one try to acknowledge may take; several fit into Discord's three."""
+
+ACK_PAUSE = 0.1
+
+RESPONSE_TIMEOUT = 1.5
+"""Seconds a direct answer may take before it is deferred instead."""
 
 TELL_AFTER = 2.0
 """Seconds of waiting that are worth telling a member about."""
@@ -72,6 +88,7 @@ class InteractionReply:
         self.locale = str(interaction.locale)
         self.message_id: int | None = None
         self.job_id: str | None = None
+        self._acknowledged = False
         self._lock = asyncio.Lock()
         self._acknowledgement: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -100,23 +117,41 @@ class InteractionReply:
     async def _acknowledge_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         async with self._lock:
-            if self.interaction.response.is_done():
-                return
+            if not self._is_acknowledged:
+                await self._acknowledge(self.ephemeral)
+
+    @property
+    def _is_acknowledged(self) -> bool:
+        return self._acknowledged or self.interaction.response.is_done()
+
+    async def _acknowledge(self, ephemeral: bool) -> None:
+        """Defer, trying as often as Discord's three seconds allow; what fails is only logged.
+
+        The picture is drawn all the same: the ladder's lower rungs need no acknowledgement.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + max(ACK_TIMEOUT, ACK_SECONDS - self._age())
+        while True:
             try:
-                answer = await with_retries(
-                    "acknowledging",
-                    lambda: self.interaction.response.defer(
-                        ephemeral=self.ephemeral, thinking=True
-                    ),
-                    tries=2,
-                )
-            except (discord.HTTPException, OSError, TimeoutError) as error:
-                # The picture is drawn all the same: the ladder's lower rungs need no token.
+                async with asyncio.timeout(ACK_TIMEOUT):
+                    answer = await self.interaction.response.defer(
+                        ephemeral=ephemeral, thinking=True
+                    )
+            except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
+                if isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED:
+                    # An earlier try was cut off after Discord had taken it.
+                    self._acknowledged = True
+                    return
                 log.warning("acknowledging failed: %s", describe(error))
+                pause = asked_pause(error) or ACK_PAUSE
+                if not is_transient(error) or clock() + pause >= until:
+                    return
+                await asyncio.sleep(pause)
             else:
                 if answer is not None:
                     self.message_id = answer.message_id
                 self._watch()
+                return
 
     def _watch(self) -> None:
         """Once both are known, tie the waiting message to the job it waits for."""
@@ -165,7 +200,7 @@ class InteractionReply:
         """Hand over the pictures by the first way that works. Raises DeliveryFailed."""
 
         async def send(result: ImageResult) -> discord.Message:
-            return await self._send(self.message(result))
+            return await self._send(self.message(result), result.request.job_id)
 
         return posted_of(await within_limit(result, send), result)
 
@@ -184,53 +219,52 @@ class InteractionReply:
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture, to the member alone where possible."""
         text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
-        await self._send(text_message(text), quietly=is_refusal(error))
+        await self._send(text_message(text), job_id, quietly=is_refusal(error))
 
-    async def _send(self, message: Outgoing, *, quietly: bool = False) -> discord.Message:
+    async def _send(
+        self, message: Outgoing, job_id: str, *, quietly: bool = False
+    ) -> discord.Message:
         await self._settle()
-        interaction = self.interaction
-        interaction.client.forget_reply(self.message_id)
-        rungs: list[Rung[Any]] = []
-        if not interaction.response.is_done():
-            rungs.append(("first response", lambda: self._respond(message, quietly)))
-        rungs.append(("original response", lambda: self._edit(message)))
-        rungs.append(("follow-up", lambda: self._follow_up(message, quietly)))
-        if not (self.ephemeral or quietly) and interaction.guild_id is not None:
-            rungs.append(("channel message", lambda: self._post(message)))
-        rungs.append(("direct message", lambda: self._direct(message)))
-        return await climb_down(rungs)
+        self.interaction.client.forget_reply(self.message_id)
+        hidden = self.ephemeral or quietly
+        if not self._is_acknowledged:
+            answer = await self._respond(message, hidden)
+            if answer is not None:
+                return answer
+        return await climb_down(self._rungs(message, job_id, hidden))
 
-    async def _respond(self, message: Outgoing, quietly: bool) -> discord.Message:
+    def _rungs(self, message: Outgoing, job_id: str, hidden: bool) -> list[Rung[Any]]:
+        """Return the ways left after the first response, best first."""
+        nonce = f"{job_id}r" if message.files() else f"{self.interaction.id}e"
+        interaction, client = self.interaction, self.interaction.client
+        ways = TokenWays(
+            interaction.followup,
+            message,
+            edit=lambda: interaction.edit_original_response(
+                view=message.view(), attachments=message.files()
+            ),
+            hidden=hidden,
+        )
+        rungs = ways.rungs()
+        if not hidden and interaction.guild_id is not None:
+            place = client.get_partial_messageable(interaction.channel_id or 0)
+            rungs += channel_rungs(place, message, nonce, waiting_id=self.message_id)
+        rungs.append(("direct message", lambda: send_once(interaction.user, message, nonce)))
+        return rungs
+
+    async def _respond(self, message: Outgoing, hidden: bool) -> discord.Message | None:
+        """Answer with the first response; None, deferred, where that does not work in time."""
         try:
-            answer = await self.interaction.response.send_message(
-                view=message.view(),
-                files=message.files(),
-                ephemeral=self.ephemeral or quietly,
-            )
-        except discord.HTTPException as error:
-            if error.code != ALREADY_ACKNOWLEDGED:
-                raise
-            # A first try was reset after Discord had taken it: the edit below mends the rest.
-            return await self._edit(message)
+            async with asyncio.timeout(RESPONSE_TIMEOUT):
+                answer = await self.interaction.response.send_message(
+                    view=message.view(), files=message.files(), ephemeral=hidden
+                )
+        except (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.warning("first response did not work: %s", describe(error))
+            # After a cut-off try Discord may hold the response already; this then finds out.
+            await self._acknowledge(hidden)
+            if is_too_large(error):
+                raise TooLarge from error
+            return None
         assert isinstance(answer.resource, discord.InteractionMessage)
         return answer.resource
-
-    async def _edit(self, message: Outgoing) -> discord.Message:
-        return await self.interaction.edit_original_response(
-            view=message.view(), attachments=message.files()
-        )
-
-    async def _follow_up(self, message: Outgoing, quietly: bool) -> discord.Message:
-        return await self.interaction.followup.send(
-            view=message.view(),
-            files=message.files(),
-            ephemeral=self.ephemeral or quietly,
-            wait=True,
-        )
-
-    async def _post(self, message: Outgoing) -> discord.Message:
-        channel = self.interaction.client.get_partial_messageable(self.interaction.channel_id or 0)
-        return await channel.send(view=message.view(), files=message.files())
-
-    async def _direct(self, message: Outgoing) -> discord.Message:
-        return await self.interaction.user.send(view=message.view(), files=message.files())

@@ -15,6 +15,7 @@ from bot.request import ImageResult
 from cogs.common.controls import control_rows
 from cogs.common.delivery import Rung, climb_down, describe
 from cogs.common.posted import posted_of
+from cogs.common.rungs import send_once
 from cogs.common.shrink import within_limit
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class MessageReply:
                         [picture.seed for picture in result.pictures],
                         locale=self.locale,
                     ),
-                )
+                ),
+                f"{result.request.job_id}r",
             )
 
         return posted_of(await within_limit(result, send), result)
@@ -75,20 +77,16 @@ class MessageReply:
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Reply with the sentence. Raises DeliveryFailed."""
         text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
-        await self._send(text_message(text))
+        await self._send(text_message(text), f"{self.message.id}e")
 
-    async def _send(self, message: Outgoing) -> discord.Message:
+    async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
         if self._typing is not None:
             self._typing.cancel()
+        channel, author = self.message.channel, self.message.author
+        answering = self.message.to_reference(fail_if_not_exists=False)
         rungs: list[Rung[Any]] = [
-            ("reply", lambda: self.message.reply(view=message.view(), files=message.files())),
-            (
-                "channel message",
-                lambda: self.message.channel.send(view=message.view(), files=message.files()),
-            ),
-            (
-                "direct message",
-                lambda: self.message.author.send(view=message.view(), files=message.files()),
-            ),
+            ("reply", lambda: send_once(channel, message, nonce, reference=answering)),
+            ("channel message", lambda: send_once(channel, message, nonce)),
+            ("direct message", lambda: send_once(author, message, nonce)),
         ]
         return await climb_down(rungs)

@@ -13,6 +13,8 @@ from bot.sandbox.rest.pipeline import NO_CONTENT, Call, Endpoint, Handler, Reply
 
 CHANNEL: Final = "/channels/{channel_id}"
 MESSAGES: Final = CHANNEL + "/messages"
+NONCE_LIVES_S: Final = 300.0
+"""How long `enforce_nonce` remembers; Discord says "the past few minutes"."""
 
 
 def _channel(call: Call, *needed: int) -> Channel:
@@ -50,6 +52,9 @@ async def create_message(call: Call) -> Reply:
         if not core.state.users[other].accepts_dms:
             raise ApiError(403, 50007, "Cannot send messages to this user")
     bot_id = core.state.application_id
+    sent = _sent_before(call, channel, payload)
+    if sent is not None:
+        return Reply(_written(call, sent))
     message = posting.blank(core, channel, bot_id)
     message.nonce, message.tts = payload.get("nonce"), bool(payload.get("tts"))
     replied_to = _take_reference(call, channel, message, payload.get("message_reference"))
@@ -59,6 +64,20 @@ async def create_message(call: Call) -> Reply:
     posting.write(core, message, payload, call.files, terms, replied_to=replied_to)
     posting.publish(core, message)
     return Reply(_written(call, message))
+
+
+def _sent_before(call: Call, channel: Channel, payload: Json) -> Message | None:
+    """Return the bot's own recent message with the same nonce, where uniqueness is asked for."""
+    nonce = payload.get("nonce")
+    if nonce is None or not payload.get("enforce_nonce"):
+        return None
+    since = call.core.clock.now() - NONCE_LIVES_S
+    for message in reversed(call.core.state.messages[channel.id].values()):
+        if message.created_at < since:
+            return None
+        if message.author_id == call.core.state.application_id and message.nonce == nonce:
+            return message
+    return None
 
 
 def _take_reference(
