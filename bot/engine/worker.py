@@ -8,11 +8,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
+from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
 from bot.errors import EngineError, OutOfMemory, TurbocordError
 from bot.request import Drawn, Pixels
@@ -27,8 +27,6 @@ IDLE_SECONDS = 5.0
 
 IMPROVE_EVERY = 8
 """While there is work, every so many turns the pipeline may capture one graph."""
-
-DECODE_AT_ONCE = 4
 
 FAILURES_IN_A_ROW = 8
 """After so many failed pictures and none drawn between, the device itself is taken to be broken."""
@@ -50,17 +48,6 @@ class Retired(BaseException):
 
 class DeviceBrokenError(BaseException):
     """Nothing succeeds on the device any more. Not an Exception: no single call is to blame."""
-
-
-@dataclass(slots=True)
-class Costs:
-    """Running averages of what each kind of call takes, in seconds."""
-
-    step: float = 0.0
-    start_each: float = 0.0
-    decode_each: float = 0.0
-    picture: float = 0.0
-    """Device time per finished picture."""
 
 
 class DeviceWorker(Generic[S]):
@@ -162,7 +149,7 @@ class DeviceWorker(Generic[S]):
         if call := self.batch.next_call():
             self._step(pipeline, call)
         if self._decoding:
-            self._collect(pipeline)
+            self._collect(pipeline, overlapped=bool(call))
 
     def _improve(self, pipeline: Pipeline[S], idle: bool) -> float:
         """Let the pipeline use spare time; return how long to wait for work after that."""
@@ -184,7 +171,9 @@ class DeviceWorker(Generic[S]):
 
     def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
         """Start the next jobs of the backlog that fit; False when there are none."""
-        limit = self._chunk(self.costs.start_each, self.batch.max_rows)
+        limit = self.costs.chunk(
+            self.costs.start_each, self.batch.max_rows, running=bool(self.batch)
+        )
         joining = [job.draw for job in self._inherited[:limit]]
         jobs, self._inherited = self._inherited[:limit], self._inherited[limit:]
 
@@ -213,7 +202,7 @@ class DeviceWorker(Generic[S]):
             for entry in entries:
                 (self.batch.add if entry.sample.steps_left else self._finished.append)(entry)
         each = (time.perf_counter() - started) / len(jobs)
-        self.costs.start_each = _average(self.costs.start_each, each)
+        self.costs.start_each = running_average(self.costs.start_each, each)
         return True
 
     def _step(self, pipeline: Pipeline[S], entries: list[Entry[S]]) -> None:
@@ -228,13 +217,13 @@ class DeviceWorker(Generic[S]):
             if entry.sample.steps_left == 0 and entry.job in self.held:
                 self.batch.discard(entry)
                 self._finished.append(entry)
-        self.costs.step = _average(self.costs.step, time.perf_counter() - started)
+        self.costs.step = running_average(self.costs.step, time.perf_counter() - started)
 
     def _issue_decode(self, pipeline: Pipeline[S]) -> None:
         if not self._finished:
             return
         size = self._finished[0].size
-        limit = self._chunk(self.costs.decode_each, DECODE_AT_ONCE)
+        limit = self.costs.chunk(self.costs.decode_each, AT_ONCE, running=bool(self.batch))
         entries = [entry for entry in self._finished if entry.size == size][:limit]
         self._finished = [entry for entry in self._finished if entry not in entries]
         started = time.perf_counter()
@@ -243,12 +232,17 @@ class DeviceWorker(Generic[S]):
             return pipeline.decode([entry.sample for entry in some]), some
 
         self._decoding.extend(self._attempt(pipeline, entries, call, lambda entry: entry.job))
+        # At least this; on a device that works by itself `_collect` learns the whole of it.
         each = (time.perf_counter() - started) / len(entries)
-        self.costs.decode_each = _average(self.costs.decode_each, each)
+        self.costs.decode_each = max(self.costs.decode_each, each)
 
-    def _collect(self, pipeline: Pipeline[S]) -> None:
-        """Hand out the oldest decoded pictures; draw those that came out unusable once more."""
+    def _collect(self, pipeline: Pipeline[S], *, overlapped: bool) -> None:
+        """Hand out the oldest decoded pictures; draw those that came out unusable once more.
+
+        Where no step was issued after them, the wait tells what decoding takes.
+        """
         decoded, entries = self._decoding.popleft()
+        started = time.perf_counter()
 
         def call(some: list[Entry[S]]) -> list[Pixels | None]:
             return decoded.collect()
@@ -256,12 +250,15 @@ class DeviceWorker(Generic[S]):
         for pictures in self._attempt(
             pipeline, entries, call, lambda entry: entry.job, divisible=False
         ):
+            if not overlapped:
+                each = (time.perf_counter() - started) / len(entries)
+                self.costs.decode_each = max(0.9 * self.costs.decode_each, each)
             for entry, pixels in zip(entries, pictures, strict=True):
                 if pixels is None:
                     self._redo(pipeline, entry)
                 else:
                     self._deliver(entry.job, pixels)
-        self.costs.picture = _average(self.costs.picture, self._busy / len(entries))
+        self.costs.picture = running_average(self.costs.picture, self._busy / len(entries))
         self._busy = 0.0
 
     def _redo(self, pipeline: Pipeline[S], entry: Entry[S]) -> None:
@@ -372,14 +369,6 @@ class DeviceWorker(Generic[S]):
         self.held.remove(job)
         return True
 
-    def _chunk(self, each: float, most: int) -> int:
-        """Return how many pictures a call between two steps may take."""
-        if not self.batch:
-            return most
-        if each <= 0 or self.costs.step <= 0:
-            return 1
-        return min(most, max(1, int(self.costs.step / each)))
-
     @contextmanager
     def _device_call(self, jobs: list[Job]) -> Iterator[None]:
         """Let the watchdog see the call; leave the thread when it was replaced meanwhile."""
@@ -392,7 +381,3 @@ class DeviceWorker(Generic[S]):
             self._busy += time.perf_counter() - started
             if self.retired:
                 raise Retired
-
-
-def _average(old: float, new: float, share: float = 0.3) -> float:
-    return new if old == 0 else old + share * (new - old)
