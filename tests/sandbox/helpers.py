@@ -47,6 +47,16 @@ def _callback(answer: Answer) -> Any:
     return go
 
 
+class Held:
+    """An answer that stops after handing the interaction to the test."""
+
+    def __init__(self) -> None:
+        self.interaction: asyncio.Future[discord.Interaction] = asyncio.Future()
+
+    async def __call__(self, interaction: discord.Interaction) -> None:
+        self.interaction.set_result(interaction)
+
+
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait for a condition of objects that announce nothing. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
@@ -93,6 +103,9 @@ class Bot(discord.Client):
         @self.tree.error
         async def _(_interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
             self.errors.append(getattr(error, "original", error))
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Identify at once; the library waits five seconds for the real Discord's sake."""
 
     async def on_ready(self) -> None:
         self.ready.set()

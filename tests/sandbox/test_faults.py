@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import discord
 import pytest
 
 from bot.sandbox import Sandbox, SandboxClient, SandboxError
-from tests.sandbox.helpers import Connect, Rest, answering, picture
+from tests.sandbox.helpers import Connect, Rest, answering, picture, until
 
 MESSAGES = "/channels/{channel_id}/messages"
 
@@ -60,6 +61,28 @@ async def test_a_reset_in_the_middle_of_an_upload(rest: Rest, client: SandboxCli
     with pytest.raises(aiohttp.ClientConnectionError):
         await rest("POST", f"/channels/{rest.channel('art')}/messages", data=form)
     assert await client.messages("art") == []
+
+
+async def test_a_client_that_goes_away_is_noted(
+    rest: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
+    halfway = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        halfway.set()
+        await asyncio.sleep(60)
+
+    path = f"/channels/{rest.channel('art')}/messages"
+    upload = asyncio.create_task(rest("POST", path, data=body()))
+    await halfway.wait()
+    await asyncio.sleep(0.05)
+    upload.cancel()
+    await asyncio.gather(upload, return_exceptions=True)
+    await until(lambda: bool(rest.sandbox.traffic.after(kind="rest")))
+    (entry,) = rest.sandbox.traffic.after(kind="rest")
+    assert entry.rule == "the client went away before its body was read"
+    assert "Error handling request" not in caplog.text
 
 
 async def test_slow_answers_and_stalls(rest: Rest, client: SandboxClient) -> None:

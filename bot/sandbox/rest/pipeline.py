@@ -123,6 +123,9 @@ def _serve(
         except _Reset:
             cut(request)
             response = web.Response(status=500)
+        except ConnectionError:
+            entry.rule = "the client went away before its body was read"
+            response = web.Response(status=400)
         finally:
             entry.ms = round((loop.time() - began) * 1000, 3)
             core.traffic.add(entry)
