@@ -203,6 +203,11 @@ class RemoteScheduler:
         return 1 / rate if rate else 1.0
 
     @property
+    def pids(self) -> list[int]:
+        """The process ids of the engines that can draw, each on its own node."""
+        return [link.pid for link in self._dispatch.ready_links()]
+
+    @property
     def demand(self) -> int:
         """How many guilds have pictures waiting."""
         return self._dispatch.queue.guilds
