@@ -10,6 +10,7 @@ import ctypes
 import logging
 import os
 import platform
+import sys
 import threading
 
 import torch
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
 M_MMAP_THRESHOLD = -3
+
+NICENESS = 5
 
 
 def keep_freed_memory() -> bool:
@@ -45,6 +48,19 @@ def prefer_channels_last(*parts: nn.Module) -> None:
     """Lay convolution weights out as oneDNN wants them, which saves reordering at every call."""
     for part in parts:
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def give_way() -> None:
+    """Let the event loop run before this thread, and those it starts, on cores they share.
+
+    On Linux each thread has a priority of its own. Measured with two engines drawing and other
+    programs busy besides: the loop's lag at the 99th percentile fell from 64 to 43 ms and from 22
+    to 11 ms in two pairs of runs, with as many pictures drawn.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, max(now, NICENESS))
 
 
 def cores() -> int:

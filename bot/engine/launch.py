@@ -84,13 +84,14 @@ class _Plan:
 
     def on_cpu(self, engines: int) -> list[Callable[[], TurboPipeline]]:
         """Return makers of engines that share one set of weights and all cores."""
-        from bot.engine.cpu import CoreShare, cores
+        from bot.engine.cpu import CoreShare, cores, give_way
 
         share = CoreShare(cores())
         loading = threading.Lock()
         first: list[TurboPipeline] = []
 
         def make() -> TurboPipeline:
+            give_way()
             with loading:
                 if not first:
                     pipeline = self.load("cpu")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bot import exit_codes
-from bot.engine.cpu import CoreShare
+from bot.engine.cpu import NICENESS, CoreShare, give_way
 from bot.engine.launch import build_scheduler, find_devices
 from bot.engine.prompts import Condition, PromptCache
 from bot.errors import StartupError
@@ -67,6 +70,22 @@ def test_cores_go_to_those_who_have_work() -> None:
     for engine in range(5):
         few.attend(engine, True)
     assert few.threads() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own there")
+def test_engine_threads_give_way_to_the_loop() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    found: list[int] = []
+
+    def engine() -> None:
+        give_way()
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    thread = threading.Thread(target=engine)
+    thread.start()
+    thread.join()
+    assert found == [max(before, NICENESS)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_the_prompt_cache_is_bounded_in_bytes() -> None:
