@@ -182,7 +182,11 @@ class DecoderTrainer:
         self.device = device
         self.rng = random.Random(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        self.frozen = frozen_entries(self.vae.decoder)
+        self.frozen = [
+            (weight, mask == 0, weight.detach().clone())
+            for weight, mask in frozen_entries(self.vae.decoder)
+        ]
+        # Not Muon: its even-handed steps shake the trunk that carries colour.
         self.optimizer = torch.optim.AdamW(
             self.vae.decoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0
         )
@@ -217,12 +221,12 @@ class DecoderTrainer:
             drawn = self.vae.decode(latents, return_dict=False)[0]
         error = drawn.float() - sharp
         (error.abs().mean() + error.square().mean()).backward()
-        for parameter, mask in self.frozen:
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask)
         nn.utils.clip_grad_norm_(self.vae.decoder.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for weight, still, before in self.frozen:
+                weight.copy_(torch.where(still, before, weight))
         return float(error.detach().abs().mean()) / 2

@@ -55,15 +55,28 @@ class Muon(torch.optim.Optimizer):
                 parameter.add_(update, alpha=-group["lr"] * size)
 
 
-def optimizers(unet: Any, *, rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon for the UNet's hidden matrices and AdamW for all else."""
+ADAM_SHARE = 0.1
+"""AdamW's rate as a share of Muon's."""
+
+
+def optimizers(model: Any, *, rate: float) -> list[torch.optim.Optimizer]:
+    """Return Muon for a model's hidden matrices, AdamW for its first and last layer and vectors."""
     edges = ("conv_in", "conv_out")
     hidden: list[torch.Tensor] = []
     others: list[torch.Tensor] = []
-    for name, parameter in unet.named_parameters():
+    for name, parameter in model.named_parameters():
         is_hidden = parameter.ndim >= 2 and not name.startswith(edges)
         (hidden if is_hidden else others).append(parameter)
     return [
         Muon(hidden, lr=rate),
-        torch.optim.AdamW(others, lr=rate * 0.1, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.AdamW(others, lr=rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+
+
+def advance(pair: list[torch.optim.Optimizer], rate: float) -> None:
+    """Take a step of both at Muon's `rate`, and clear the gradients."""
+    for optimizer, share in zip(pair, (1.0, ADAM_SHARE), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * share
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from bot.models.starter.lessons import LAST, LessonMaker, Lessons, Plan
-from bot.models.starter.muon import optimizers
+from bot.models.starter.muon import advance, optimizers
 from bot.models.starter.text import HIDDEN, Prompts, encode
 from bot.models.starter.unet import predict_x0
 
@@ -73,14 +73,9 @@ class UnetTrainer:
         error = self._error(lessons, shapes[0] == shape)
         weight = lessons.weight.to(self.device)
         loss = (weight * (error.abs() + error.square())).mean()
-        for optimizer, share in zip(self.optimizers, (1.0, 0.1), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        advance(self.optimizers, rate)
         self._average(pace)
         self.steps += 1
         self.seen += pace.batch
