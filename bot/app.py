@@ -35,6 +35,9 @@ from bot.styles import load_styles
 
 log = logging.getLogger(__name__)
 
+KEEP_SECONDS = 5.0
+"""How long undelivered pictures may take to reach the store after the connection is closed."""
+
 
 @dataclass(slots=True)
 class App:
@@ -108,9 +111,13 @@ async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> 
             model=settings.model,
             default_size=SIZES[settings.default_size],
         )
+        journal = Journal(store, claim_seconds=settings.claim_seconds)
+        stack.push_async_callback(journal.release)
+        claims = asyncio.create_task(journal.keep_claims(), name="claims")
+        stack.callback(claims.cancel)
         studio = Studio(
             service=service,
-            journal=Journal(store),
+            journal=journal,
             defaults=defaults_of(settings),
             styles=load_styles(settings.styles),
         )
@@ -145,8 +152,12 @@ async def connected(
             yield app
         finally:
             ready.cancel()
+            # In this order, so that everyone who waits is answered while Discord still listens.
+            await app.studio.drain(settings.drain_seconds)
             await app.bot.close()
             await asyncio.gather(serving, ready, return_exceptions=True)
+            # What Discord did not take in time fails now and is kept for /me.
+            await app.studio.wait_until_idle(KEEP_SECONDS)
 
 
 def token_of(settings: Settings) -> str:

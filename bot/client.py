@@ -42,6 +42,7 @@ EXTENSIONS: Final = tuple(
         "status",
         "member",
         "audit",
+        "recovery",
     )
 )
 

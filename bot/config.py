@@ -161,6 +161,11 @@ class Settings(BaseSettings):
         description="How long a stopping process finishes running work; keep it below the "
         "container's grace period.",
     )
+    claim_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        description="Seconds after which what a dead process had accepted is taken over.",
+    )
     owners: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(), description="User ids, separated by commas, who may see operator details."
     )

@@ -5,7 +5,9 @@ The store may be away: drawing goes on without it, and the log says what was not
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -14,11 +16,12 @@ from typing import Final
 from bot.errors import StoreError
 from bot.recall import parameters_of
 from bot.request import Asker, ImageRequest, ImageResult
-from bot.store import JobState, PostedPicture, Store
+from bot.store import Job, JobState, PostedPicture, Store
 
 log = logging.getLogger(__name__)
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
+CLAIM_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,17 @@ class Line:
 
 
 class Journal:
-    """Writes requests down; a store that fails costs a log line, never a picture."""
+    """Writes requests down; a store that fails costs a log line, never a picture.
 
-    def __init__(self, store: Store) -> None:
+    What this process accepts it also claims, for `claim_seconds` at a time; while it lives the
+    claims are renewed. Requests whose claim has lapsed belong to whoever takes them.
+    """
+
+    def __init__(self, store: Store, *, claim_seconds: float = CLAIM_SECONDS) -> None:
         self.store = store
+        self.claim_seconds = claim_seconds
+        self.owner = secrets.token_hex(8)
+        self._renewed_at = time.monotonic()
 
     async def accept(
         self, request: ImageRequest, asker: Asker, line: Line, *, kind: str, parent: str | None
@@ -65,8 +75,47 @@ class Journal:
                 token_expires_at=line.expires_at,
                 parent_job_id=parent,
                 parameters=parameters_of(request),
+                owner=self.owner,
+                ttl=self.claim_seconds,
             ),
         )
+
+    async def keep_claims(self) -> None:
+        """Renew this process's claims until cancelled."""
+        while True:
+            await asyncio.sleep(self.claim_seconds / 3)
+            began = time.monotonic()
+            if await self._try("claims", self.store.renew_claims(self.owner, self.claim_seconds)):
+                self._renewed_at = began
+
+    async def release(self) -> None:
+        """Let go of what is not answered, so that the next process need not wait for it."""
+        await self._try("release", self.store.release_claims(self.owner))
+
+    async def orphans(self) -> list[Job]:
+        """Return unanswered requests that no living process works on. Raises StoreError."""
+        return await self.store.unfinished_jobs(orphaned=True)
+
+    async def take(self, job_id: str) -> bool:
+        """Claim an orphan; return whether it is ours now. Raises StoreError."""
+        return await self.store.claim(job_id, self.owner, self.claim_seconds)
+
+    async def may_answer(self, job_id: str) -> bool:
+        """Return whether no other process has taken `job_id` over.
+
+        That can only be where our claims lapsed, because the store was away or this process was
+        held up; otherwise nothing is asked.
+        """
+        if time.monotonic() - self._renewed_at < self.claim_seconds:
+            return True
+        try:
+            job = await self.store.get_job(job_id)
+            if job is None:
+                return True
+            return not job.is_finished and await self.take(job_id)
+        except StoreError as error:
+            log.warning("whose job=%s is cannot be told: %s", job_id, error)
+            return True
 
     async def done(self, job_id: str, posted: Posted) -> None:
         """Write down what was drawn and where it hangs."""
@@ -98,8 +147,11 @@ class Journal:
         """Write down that there is no picture, and why."""
         await self._try(state, self.store.finish_job(job_id, state, error_code=code))
 
-    async def _try(self, what: str, writing: Awaitable[object]) -> None:
+    async def _try(self, what: str, writing: Awaitable[object]) -> bool:
+        """Return whether the store did it."""
         try:
             await writing
         except StoreError as error:
             log.warning("not kept (%s): %s", what, error)
+            return False
+        return True

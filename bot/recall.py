@@ -26,6 +26,7 @@ def parameters_of(request: ImageRequest) -> dict[str, Any]:
         "strength": request.strength,
         "style": request.style.name if request.style else None,
         "private": request.private,
+        "scale": request.scale,
         "sources": [_source_to_json(source) for source in request.sources],
     }
 
@@ -71,6 +72,7 @@ def wish_of_job(parameters: Mapping[str, Any]) -> Wish:
         style=parameters.get("style"),
         sources=sources_of(parameters),
         private=bool(parameters.get("private", False)),
+        scale=int(parameters.get("scale", 1)),
     )
 
 

@@ -7,26 +7,40 @@ The studio sits between the cogs and the ImageService. It knows that a conversat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.engine.ticket import Ticket
-from bot.errors import Abandoned, DeliveryFailed, Refused, StoreError, TurbocordError
+from bot.errors import (
+    Abandoned,
+    DeliveryFailed,
+    EngineStopping,
+    Refused,
+    StoreError,
+    TurbocordError,
+)
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
 from bot.policy import Defaults, check, quotas, resolve
 from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Style, Wish
 from bot.service import ImageService
-from bot.store import GuildSettings, JobState
+from bot.store import GuildSettings, Job, JobState
 
 log = logging.getLogger(__name__)
 
 SOON_SECONDS = 0.8
 """Below this expected wait a picture may be the interaction's first response."""
 
+ANSWER_SECONDS = 6.0
+"""How long a draining studio waits for its last sentences to arrive."""
+
 WishMaker = Callable[[], Awaitable[Wish]]
+
+Accept = Callable[[], Awaitable[tuple[ImageRequest, GuildSettings]]]
+"""Makes a request of a wish, writes it down, and tells the rules it was accepted under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class Reply(Protocol):
 class _Running:
     task: asyncio.Task[ImageResult]
     user_id: int
+    is_stopped: bool = False
 
 
 class Studio:
@@ -84,11 +99,58 @@ class Studio:
         self.styles = styles
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
+        self._open = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.is_draining = False
+        self._is_stopped = False
 
     @property
     def running(self) -> int:
-        """Requests accepted and not answered yet."""
-        return len(self._running)
+        """Requests that came in and are not answered yet."""
+        return self._open
+
+    def is_working_on(self, job_id: str) -> bool:
+        """Return whether the pictures of `job_id` are being drawn here."""
+        return job_id in self._running
+
+    async def drain(self, seconds: float) -> None:
+        """Admit nothing more, finish what runs within `seconds`, answer the rest in words.
+
+        To be called while Discord is still connected. Whoever asks from now on reads that the bot
+        restarts.
+        """
+        self.is_draining = True
+        if self._open:
+            log.info("finishing %d requests, at most %g s", self._open, seconds)
+        await self.wait_until_idle(seconds)
+        self._is_stopped = True
+        for running in self._running.values():
+            running.is_stopped = True
+            running.task.cancel()
+        if not await self.wait_until_idle(ANSWER_SECONDS):
+            log.error("stopping with %d requests unanswered", self._open)
+
+    async def wait_until_idle(self, seconds: float) -> bool:
+        """Return whether every request was answered within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a request as open from its arrival to its answer."""
+        self._open += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._idle.set()
 
     def abandon(self, job_id: str, *, user_id: int | None = None) -> bool:
         """Stop working for `job_id`, if `user_id` asked for it or is None; say whether it ran."""
@@ -126,8 +188,41 @@ class Studio:
         A wish that takes work to know (a lookup, a download) is given as a coroutine function,
         which runs once the acknowledgement is under way.
         """
-        reply.open(soon=self._soon(wish))
-        outcome = await self._see_through(reply, wish, asker, kind=kind, parent=parent)
+        with self._counted():
+            reply.open(soon=self._soon(wish))
+
+            async def accept() -> tuple[ImageRequest, GuildSettings]:
+                if self.is_draining:
+                    raise EngineStopping
+                rules = await self.rules_for(asker.guild_id)
+                made = wish if isinstance(wish, Wish) else await wish()
+                check(made, asker, rules)
+                request = resolve(made, asker, self.defaults.within(rules), self.styles)
+                await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
+                return request, rules
+
+            return self._observed(await self._see_through(reply, accept, kind=kind))
+
+    async def resume(self, reply: Reply, wish: WishMaker, job: Job) -> Outcome:
+        """Answer a job that a process accepted and did not live to finish, under its own id.
+
+        It was allowed when it was accepted and stays so; only what a guild may ask holds anew.
+        """
+        asker = Asker(user_id=job.user_id, guild_id=job.guild_id, channel_id=job.channel_id)
+
+        async def accept() -> tuple[ImageRequest, GuildSettings]:
+            if self.is_draining:
+                raise EngineStopping
+            rules = await self.rules_for(job.guild_id)
+            made = await wish()
+            request = resolve(made, asker, self.defaults.within(rules), self.styles)
+            return replace(request, job_id=job.job_id), rules
+
+        with self._counted():
+            outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
+            return self._observed(outcome)
+
+    def _observed(self, outcome: Outcome) -> Outcome:
         for observer in self.observers:
             observer(outcome)
         return outcome
@@ -139,35 +234,28 @@ class Studio:
         )
         shared = replace(result, request=request)
         job_id = request.job_id
-        try:
-            await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
-            posted = await reply.deliver(shared)
-            await self.journal.done(job_id, posted)
-        except TurbocordError as error:
-            return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
+        with self._counted():
+            try:
+                await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
+                posted = await reply.deliver(shared)
+                await self.journal.done(job_id, posted)
+            except TurbocordError as error:
+                return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
         return Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted)
 
     async def _see_through(
-        self,
-        reply: Reply,
-        wish: Wish | WishMaker,
-        asker: Asker,
-        *,
-        kind: str,
-        parent: str | None,
+        self, reply: Reply, accept: Accept, *, kind: str, job_id: str = "-"
     ) -> Outcome:
-        job_id = "-"
         try:
-            rules = await self.rules_for(asker.guild_id)
-            made = wish if isinstance(wish, Wish) else await wish()
-            check(made, asker, rules)
-            request = resolve(made, asker, self.defaults.within(rules), self.styles)
+            request, rules = await accept()
             job_id = request.job_id
-            await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
             result = await self._work(reply, request, rules)
+            if not await self.journal.may_answer(job_id):
+                log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
+                return Outcome(kind, job_id, JobState.ABANDONED)
             posted = await self._deliver(reply, result)
             await self.journal.done(job_id, posted)
-            _log_done(kind, asker, result)
+            _log_done(kind, result)
             return Outcome(kind, job_id, JobState.DONE, result=result, posted=posted)
         except Abandoned:
             log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
@@ -184,7 +272,12 @@ class Studio:
             return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
 
     async def _work(self, reply: Reply, request: ImageRequest, rules: GuildSettings) -> ImageResult:
-        """Run the request where `abandon` can reach it. Raises Abandoned when it did."""
+        """Run the request where `abandon` and `drain` can reach it.
+
+        Raises Abandoned or EngineStopping when one of them did.
+        """
+        if self._is_stopped:
+            raise EngineStopping
         limiter = self.service.limiter
         guild_quota, member_quota = quotas(rules, limiter.guild, limiter.member)
         task = asyncio.create_task(
@@ -196,7 +289,7 @@ class Studio:
             ),
             name=f"job-{request.job_id}",
         )
-        self._running[request.job_id] = _Running(task, request.user_id)
+        running = self._running[request.job_id] = _Running(task, request.user_id)
         try:
             return await task
         except asyncio.CancelledError:
@@ -204,7 +297,7 @@ class Studio:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            raise Abandoned from None
+            raise (EngineStopping if running.is_stopped else Abandoned) from None
         finally:
             del self._running[request.job_id]
 
@@ -215,6 +308,10 @@ class Studio:
         except DeliveryFailed:
             await self.journal.keep(result)
             raise
+        except Exception as error:
+            log.exception("job=%s could not be delivered", result.request.job_id)
+            await self.journal.keep(result)
+            raise DeliveryFailed from error
 
     async def _refuse(
         self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str
@@ -225,6 +322,8 @@ class Studio:
             await reply.refuse(error, job_id)
         except TurbocordError:
             log.error("job=%s the refusal itself could not be delivered", job_id)
+        except Exception:
+            log.exception("job=%s the refusal itself could not be delivered", job_id)
         return Outcome(kind, job_id, state, code=code)
 
     def _soon(self, wish: Wish | WishMaker) -> bool:
@@ -234,7 +333,7 @@ class Studio:
         return scheduler.estimate(ahead=scheduler.stats().waiting, own=images) < SOON_SECONDS
 
 
-def _log_done(kind: str, asker: Asker, result: ImageResult) -> None:
+def _log_done(kind: str, result: ImageResult) -> None:
     """Write the request's one line: ids and stage times, never the prompt."""
     timings = result.timings
     log.info(
@@ -242,8 +341,8 @@ def _log_done(kind: str, asker: Asker, result: ImageResult) -> None:
         "pipeline_ms=%.0f encode_ms=%.0f total_ms=%.0f",
         result.request.job_id,
         kind,
-        asker.guild_id,
-        asker.user_id,
+        result.request.guild_id,
+        result.request.user_id,
         len(result.pictures),
         timings.intake_ms,
         timings.queue_ms,

@@ -83,7 +83,7 @@ class Jobs(Database):
         message_id: int | None = None,
         attachments: Sequence[PostedPicture] = (),
     ) -> bool:
-        """Note how the job ended and forget the token that answered it.
+        """Note how the job ended, and forget its claim and the token that answered it.
 
         Returns whether it was unfinished until now: of two that finish it, one is told so.
         """
@@ -106,6 +106,7 @@ class Jobs(Database):
             result = await connection.execute(
                 jobs.update().where(jobs.c.job_id == job_id, _IS_UNFINISHED).values(values)
             )
+            await connection.execute(claims.delete().where(claims.c.key == job_id))
         return result.rowcount == 1
 
     async def get_job(self, job_id: str) -> Job | None:
