@@ -40,7 +40,7 @@ class SettingsPanel(discord.ui.LayoutView):
         chosen = self.chosen
         container: discord.ui.Container[Any] = discord.ui.Container(
             discord.ui.TextDisplay(summary(chosen, self.bot.studio.defaults, locale=self.locale)),
-            discord.ui.ActionRow(Channels(self, "allowed_channel_ids", chosen.allowed_channel_ids)),
+            discord.ui.ActionRow(Channels(self, chosen.allowed_channel_ids)),
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
             discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
@@ -75,7 +75,7 @@ class SettingsPanel(discord.ui.LayoutView):
 class Channels(discord.ui.ChannelSelect[Any]):
     """The channels in which drawing is allowed; none chosen allows all."""
 
-    def __init__(self, panel: SettingsPanel, field: str, chosen: frozenset[int]) -> None:
+    def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
         super().__init__(
             placeholder=say(panel.locale, "settings.channels"),
             channel_types=[discord.ChannelType.text],
@@ -84,7 +84,6 @@ class Channels(discord.ui.ChannelSelect[Any]):
             default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
         )
         self.panel = panel
-        self.field = field
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""

@@ -47,6 +47,14 @@ async def eventually(holds: Callable[[], Awaitable[bool]], *, timeout: float = 2
             await asyncio.sleep(0.02)
 
 
+def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
+    """Return every component of a type (2 button, 3 select, 5 user select …), however deep."""
+    found = [one for one in components if one["type"] == kind]
+    for one in components:
+        found += items(one.get("components", []), kind)
+    return found
+
+
 def words(message: dict[str, Any]) -> str:
     """Return what a message says, in content or components."""
     return message["content"] or text_of(message["components"])

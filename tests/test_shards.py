@@ -71,6 +71,7 @@ def postgres() -> Any:
         yield server
 
 
+@pytest.mark.timeout(240)  # three processes load a model on the way
 @needs_redis
 @needs_postgres
 async def test_two_processes_split_the_gateway_and_share_the_rest(

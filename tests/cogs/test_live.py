@@ -7,14 +7,7 @@ import re
 from typing import Any
 
 from bot.imaging.metadata import read_metadata
-from tests.e2e import Town, eventually, words
-
-
-def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
-    found = [one for one in components if one["type"] == kind]
-    for one in components:
-        found += items(one.get("components", []), kind)
-    return found
+from tests.e2e import Town, eventually, items, words
 
 
 async def opened(place: Town, user: str = "cleo") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.e2e import (
     MESSAGE_CONTENT,
     Town,
     eventually,
+    items,
     null_scheduler,
     settings_for,
     town,
@@ -61,13 +62,13 @@ async def test_remix_opens_a_form_filled_in_with_what_is_known(place: Town) -> N
 
 async def test_a_select_chooses_which_of_several(place: Town) -> None:
     first = await drawn(place, "/imagine prompt:a cat seed:7 count:3 size:wide")
-    select = _find(first["components"], 3)
+    select = items(first["components"], 3)[0]
     pressed = await place.member.select(first["id"], select["custom_id"], ["2"], user="ben")
     record = await place.member.wait_response(pressed)
     assert record["callback_type"] == 7
     message = await place.member.message(first["id"], user="ben")
     assert len(message["files"]) == 3
-    buttons = _find_all(message["components"], 2)
+    buttons = items(message["components"], 2)
     assert all(one["custom_id"].endswith(":2") for one in buttons)
     varied = await place.press(first["id"], "Vary")
     assert "strength" in words(varied["response"])
@@ -142,13 +143,13 @@ async def test_a_reroll_of_a_remix_signs_its_source_anew(place: Town) -> None:
 
 async def test_a_forged_custom_id_reaches_no_other_guild_s_job(place: Town) -> None:
     secret = await place.command("/imagine prompt:hidden plans private:true")
-    job_id = _find_all(secret["response"]["components"], 2)[0]["custom_id"].split(":")[2]
+    job_id = items(secret["response"]["components"], 2)[0]["custom_id"].split(":")[2]
     await place.member.create_guild("Elsewhere", owner="cleo", channels=["lobby"])
     other = (
         await place.command("/imagine prompt:mine", user="cleo", guild="Elsewhere", channel="lobby")
     )["response"]
     assert await place.app.store.get_job(job_id)
-    forged = _find_all(other["components"], 2)[0]["custom_id"].split(":")
+    forged = items(other["components"], 2)[0]["custom_id"].split(":")
     forged[2] = job_id
     message = place.sandbox.state.message(int(other["channel_id"]), int(other["id"]))
     _rename(message.components, ":".join(forged))
@@ -180,16 +181,5 @@ async def nothing_runs(place: Town) -> bool:
     return place.app.studio.running == 0
 
 
-def _find(components: list[dict[str, Any]], kind: int) -> dict[str, Any]:
-    return _find_all(components, kind)[0]
-
-
-def _find_all(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
-    found = [one for one in components if one["type"] == kind]
-    for one in components:
-        found += _find_all(one.get("components", []), kind)
-    return found
-
-
 def _rename(components: list[dict[str, Any]], custom_id: str) -> None:
-    _find(components, 2)["custom_id"] = custom_id
+    items(components, 2)[0]["custom_id"] = custom_id

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e import Town, eventually, words
-
-
-def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
-    found = [one for one in components if one["type"] == kind]
-    for one in components:
-        found += items(one.get("components", []), kind)
-    return found
+from tests.e2e import Town, eventually, items, words
 
 
 async def panel_of(place: Town) -> dict[str, Any]:
