@@ -1,0 +1,222 @@
+"""The live page: type, and the picture follows.
+
+It draws by the same ImageService as everyone else: one copy of the weights, one queue, one set of
+limits. Gradio is an extra and takes seconds to import, so it is imported only when a page is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bot import exit_codes
+from bot.errors import StartupError
+from bot.policy import Defaults
+from bot.request import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, PictureSource, Wish, random_seed
+from bot.web.pictures import Pictures
+from bot.web.sentences import caption, error_sentence, locale_of
+from bot.web.visitor import Frame, Visitors
+
+FIRST_SEED: Final = 42
+"""The seed the page opens with, as in the article it follows."""
+
+STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+
+
+def import_gradio() -> Any:
+    """Return the module, told before its import to call nobody. Raises StartupError."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        import gradio
+    except ImportError as error:
+        raise StartupError(
+            "The live page needs Gradio: pip install 'turbocord[web]'", exit_code=exit_codes.CONFIG
+        ) from error
+    return gradio
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What stands in the page's controls; a cleared number is None."""
+
+    prompt: str
+    picture: str | None
+    strength: float
+    guidance: float
+    steps: float
+    seed: float | None
+    randomize: bool
+
+    async def wish(self) -> Wish:
+        """Return what is asked for, with the uploaded picture's bytes."""
+        data = await asyncio.to_thread(Path(self.picture).read_bytes) if self.picture else None
+        chosen = self.seed is not None and not self.randomize
+        return Wish(
+            prompt=self.prompt,
+            strength=self.strength,
+            guidance_scale=self.guidance,
+            num_inference_steps=int(self.steps),
+            seed=int(self.seed) if chosen and self.seed is not None else random_seed(),
+            sources=(PictureSource(data=data),) if data is not None else (),
+            count=1,
+        )
+
+
+class Page:
+    """Builds the page and answers its events."""
+
+    def __init__(self, visitors: Visitors, pictures: Pictures, defaults: Defaults) -> None:
+        self.visitors = visitors
+        self.pictures = pictures
+        self.defaults = defaults
+
+    def build(self) -> Any:
+        """Return the page as Gradio blocks. Raises StartupError where Gradio is missing."""
+        gr = import_gradio()
+        picture_input = picture_input_class(gr)
+        with gr.Blocks(
+            title="turbocord", analytics_enabled=False, delete_cache=(300, 1800), fill_width=True
+        ) as blocks:
+            with gr.Row(elem_id="words"):
+                prompt = gr.Textbox(
+                    placeholder="What should be drawn? The picture follows as you type.",
+                    label="Prompt",
+                    max_length=MAX_PROMPT,
+                    autofocus=True,
+                    scale=6,
+                    elem_id="prompt",
+                )
+                submit = gr.Button("Generate", variant="primary", scale=1, elem_id="generate")
+            with gr.Row():
+                source = picture_input(
+                    sources=["upload", "webcam", "clipboard"],
+                    type="filepath",
+                    label="Start from a picture (optional)",
+                    height=420,
+                    elem_id="source",
+                )
+                shown = gr.HTML(empty_view(), elem_id="shown")
+            with gr.Row():
+                strength = gr.Slider(
+                    0.05,
+                    1.0,
+                    self.defaults.strength,
+                    step=0.05,
+                    label="Strength",
+                    info="How far to go from the picture",
+                    elem_id="strength",
+                )
+                guidance = gr.Slider(
+                    0.0,
+                    MAX_GUIDANCE,
+                    self.defaults.guidance_scale,
+                    step=0.1,
+                    label="Guidance",
+                    info="How closely to follow the words",
+                    elem_id="guidance",
+                )
+                steps = gr.Slider(
+                    1,
+                    self.defaults.max_steps,
+                    self.defaults.num_inference_steps,
+                    step=1,
+                    label="Steps",
+                    info="How much work to put in",
+                    elem_id="steps",
+                )
+                with gr.Column(min_width=220):
+                    seed = gr.Number(
+                        FIRST_SEED,
+                        label="Seed",
+                        precision=0,
+                        minimum=0,
+                        maximum=MAX_SEED,
+                        elem_id="seed",
+                    )
+                    randomize = gr.Checkbox(False, label="Randomize each time", elem_id="randomize")
+            controls = (prompt, source, strength, guidance, steps, seed, randomize)
+            gr.on(
+                [
+                    submit.click,
+                    prompt.input,
+                    prompt.submit,
+                    source.change,
+                    *(one.input for one in controls[2:]),
+                ],
+                self._listener(gr),
+                inputs=list(controls),
+                outputs=[shown, seed],
+                # What is overtaken is dropped here, not by the browser, which knows no limits.
+                trigger_mode="multiple",
+                concurrency_limit=None,
+                show_progress="hidden",
+                api_visibility="private",
+            )
+            blocks.unload(self._leave(gr))
+        return blocks
+
+    def _listener(self, gr: Any) -> Callable[..., AsyncIterator[Any]]:
+        """Return the event handler; Gradio finds the request by its annotation."""
+
+        async def draw(request: Any, *values: Any) -> AsyncIterator[Any]:
+            form = Form(*values)
+            locale = locale_of(request.headers.get("accept-language", ""))
+            wish = await form.wish()
+            async for frame in self.visitors.of(request.session_hash or "").draw(wish):
+                view = self.view(frame, locale)
+                drawn_again = form.randomize or form.seed is None
+                yield view, wish.seed if drawn_again and frame.result else gr.skip()
+
+        draw.__annotations__["request"] = gr.Request
+        return draw
+
+    def _leave(self, gr: Any) -> Callable[..., None]:
+        def leave(request: Any) -> None:
+            self.visitors.forget(request.session_hash or "")
+
+        leave.__annotations__["request"] = gr.Request
+        return leave
+
+    def view(self, frame: Frame, locale: str) -> str:
+        """Return a frame as HTML; every word of a member is escaped."""
+        if frame.result is not None:
+            picture = frame.result.pictures[0]
+            address = f"pictures/{self.pictures.put(picture)}"
+            words = html.escape(caption(frame.result, locale=locale))
+            alt = html.escape(frame.result.request.prompt or "picture", quote=True)
+            return (
+                f'<figure><a href="{address}" download="{html.escape(picture.filename)}">'
+                f'<img src="{address}" alt="{alt}" width="{picture.width}" '
+                f'height="{picture.height}"></a><figcaption>{words}</figcaption></figure>'
+            )
+        assert frame.error is not None
+        sentence = html.escape(error_sentence(frame.error, locale=locale, job_id=frame.job_id))
+        kind = "waiting" if frame.waiting else "refused"
+        return f'<p class="{kind}" role="status">{sentence}</p>'
+
+
+def picture_input_class(gr: Any) -> Any:
+    """Return a picture input that hands over the uploaded file as it came.
+
+    Gradio's own opens every upload with Pillow on the event loop; our intake does that elsewhere,
+    within bounds, and says in words what is wrong with a file.
+    """
+
+    class PictureInput(gr.Image):  # type: ignore[misc]  # known only at run time
+        is_template = True  # it looks in the browser as its base class does
+
+        def preprocess(self, payload: Any) -> str | None:
+            return None if payload is None else payload.path
+
+    return PictureInput
+
+
+def empty_view() -> str:
+    """Return what stands in the picture's place before the first."""
+    return '<p class="empty">Your picture appears here.</p>'
