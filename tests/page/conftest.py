@@ -79,6 +79,8 @@ async def visiting(context: BrowserContext) -> AsyncIterator[Callable[[str], Ent
         return enter
 
     yield at
+    for one in visitors:
+        await one.page.close()
     assert [fault for one in visitors for fault in one.faults] == []
     assert [url for one in visitors for url in one.foreign] == []
 
@@ -97,6 +99,6 @@ async def place(tmp_path: Path, limits: dict[str, Any]) -> AsyncIterator[Town]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def enter(visiting: Callable[[str], Enter], place: Town) -> Enter:
-    """Open a tab on the place with the real bot."""
+async def enter(place: Town, visiting: Callable[[str], Enter]) -> Enter:
+    """Open a tab on the place with the real bot, which outlives the tab."""
     return visiting(place.sandbox.base_url)

@@ -42,6 +42,9 @@ export class Composer {
     this.text.addEventListener("input", () => this.#typed());
     this.text.addEventListener("keydown", (event) => this.#key(event));
     this.text.addEventListener("blur", () => this.suggestions.hide());
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.form && !event.defaultPrevented) this.#start("");
+    });
     this.root.addEventListener("paste", (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
       if (!files.length) return;
@@ -159,7 +162,7 @@ export class Composer {
         } }, this.ping ? "@ ON" : "@ OFF");
       fill(this.above, h("div", { class: "composer-head" }, icon("reply", 16), h("span", {}, "Replying to ",
         h("strong", {}, this.store.nameOf(this.target.author.id)), " ",
-        h("span", { class: "muted" }, excerpt(this.target))), ping, iconButton("close", "Do not reply", cancel)));
+        h("span", { class: "muted" }, excerpt(this.target, this.store.names))), ping, iconButton("close", "Do not reply", cancel)));
     } else fill(this.above);
   }
 
@@ -257,6 +260,13 @@ export class Composer {
     if (event.isComposing) return;
     if (this.suggestions.key(event)) return;
     const chooses = this.suggestions.active;
+    const bare = chooses && event.key === "Enter" && this.text.value === chooses.label && chooses.value.options;
+    if (bare && !bare.length && !event.shiftKey) {
+      event.preventDefault();
+      this.#enter(chooses.value, ""); // nothing to fill in: one Enter is enough
+      this.form.send();
+      return;
+    }
     if ((event.key === "Tab" && !event.shiftKey && chooses) || (event.key === "Enter" && !event.shiftKey && chooses)) {
       event.preventDefault();
       this.suggestions.pick();

@@ -65,6 +65,13 @@ function tile(item, open, alone) {
   const node = h("button", { type: "button", class: "tile", style, title: words,
     "aria-label": `Enlarge: ${words}`, onclick: open }, image);
   image.addEventListener("error", () => node.classList.add("broken"));
+  image.addEventListener("load", () => {
+    // A phone's photo may lie on its side in the file; the browser has turned it by now.
+    const turned = image.naturalHeight && (image.naturalWidth > image.naturalHeight) !== (item.width > item.height);
+    if (!turned || item.width === item.height) return;
+    node.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
+    node.style.setProperty("--width", `${image.naturalWidth}px`);
+  });
   if (item.spoiler) cover(node, words, open);
   return node;
 }
@@ -104,9 +111,14 @@ export function lightbox(items, first) {
     image.src = item.address;
     image.alt = item.description || item.filename || "Picture without a description";
     original.href = item.address;
-    words.textContent = [item.description, item.width ? `${item.width}×${item.height}` : null,
+    tell();
+  };
+  const tell = () => {
+    const size = image.naturalWidth ? `${image.naturalWidth}×${image.naturalHeight}` : null;
+    words.textContent = [pictures[index].description, size,
       pictures.length > 1 ? `${index + 1} of ${pictures.length}` : null].filter(Boolean).join(" · ");
   };
+  image.addEventListener("load", tell);
   const many = pictures.length > 1;
   const box = h("dialog", { class: "lightbox", "aria-label": "Enlarged picture" },
     iconButton("close", "Close", () => box.close(), { class: "icon-button lightbox-close" }),

@@ -90,17 +90,17 @@ function replyLine(message, store, actions) {
   return h("p", { class: "above" }, avatar(target.author, "small"),
     h("strong", {}, `@${store.nameOf(target.author.id)}`),
     h("button", { type: "button", class: "text-button excerpt", onclick: () => actions.jump(target.id),
-      "aria-label": `Go to the message replied to: ${excerpt(target)}` }, excerpt(target)));
+      "aria-label": `Go to the message replied to: ${excerpt(target, store.names)}` }, excerpt(target, store.names)));
 }
 
 /** Return a message's gist in one line of plain text. */
-export function excerpt(message) {
+export function excerpt(message, names = {}) {
   const walk = (list) => (list ?? []).flatMap((one) =>
     (one.type === 10 ? [one.content] : walk(one.components)));
   const text = message.content || walk(message.components).join(" ")
     || message.embeds?.[0]?.title || message.embeds?.[0]?.description;
   const plain = (text ?? "").replace(/\\([^\w\s])/g, "$1").replace(/(^|\s)-# /g, "$1")
-    .replace(/<@!?\d+>/g, "@…").replace(/[*_~`|]{1,3}/g, "").replace(/\s+/g, " ").trim();
+    .replace(/<@!?(\d+)>/g, (_, id) => `@${names.user?.(id) ?? "…"}`).replace(/[*_~`|]{1,3}/g, "").replace(/\s+/g, " ").trim();
   return plain.slice(0, 140) || (message.attachments?.length ? "Press to see the attachment" : "Press to see");
 }
 

@@ -4,14 +4,15 @@ import { h, icon } from "./dom.js";
 
 const HUES = [268, 210, 160, 24, 335, 45, 190, 295];
 
-function hue(id) {
-  return HUES[Number(BigInt(id) >> 3n) % HUES.length];
+function hue(user) {
+  const sum = [...(user?.username ?? "")].reduce((total, one) => total * 31 + one.codePointAt(0), 7);
+  return HUES[sum % HUES.length];
 }
 
 /** Make the round picture of a user: the initial, or the bolt of the bot. */
 export function avatar(user, size = "") {
   const node = h("span", { class: `avatar ${size}`, "aria-hidden": "true" });
-  node.style.setProperty("--hue", user ? hue(user.id) : 0);
+  node.style.setProperty("--hue", hue(user));
   if (user?.bot) {
     node.classList.add("bot");
     node.append(icon("bolt", size === "small" ? 11 : 20));

@@ -43,7 +43,6 @@ async function newGuild(button, store, go) {
   ask({ title: "Add a server", label: "Its name", value: "Second Town" }, async (name) => {
     const guild = await api.createGuild({ name, owner: store.user.id, channels: ["general"],
       members: store.world.users.filter((one) => !one.bot).map((one) => one.id) });
-    await store.become(store.user.id, store.channelId);
     await go.channel(guild.channels[0].id);
   });
 }
@@ -79,7 +78,6 @@ function channels(store, go) {
   const add = guild ? iconButton("plus", "Add a channel", () =>
     ask({ title: "Add a channel", label: "Its name", value: "" }, async (name) => {
       const channel = await api.createChannel({ guild: guild.id, name: name.toLowerCase().replace(/\s+/g, "-") });
-      store.refresh();
       await go.channel(channel.id);
     })) : null;
   const rows = list.map((one) => channelRow(one, store, go));
@@ -91,7 +89,6 @@ function channels(store, go) {
     people.length ? [h("div", { class: "list-head" }, h("h3", {}, "Start one")), h("ul", {}, people.map((user) =>
       h("li", {}, h("button", { type: "button", class: "channel", onclick: async () => {
         const channel = await api.dm(store.user.id, [user.id]);
-        await store.become(store.user.id, channel.id);
         await go.channel(channel.id);
       } }, avatar(user, "small"), h("span", {}, user.global_name ?? user.username)))))] : null);
 }

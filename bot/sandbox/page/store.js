@@ -126,6 +126,7 @@ export class Store extends EventTarget {
   /** Open a channel and load what was said in it. */
   async show(channelId) {
     this.channelId = channelId;
+    if (channelId && !this.channel) this.#setWorld(await api.world(this.user.id)); // made just now
     this.unread.delete(channelId);
     this.emit("world");
     this.emit("messages", { fresh: true });
