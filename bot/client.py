@@ -48,6 +48,9 @@ EXTENSIONS: Final = tuple(
 
 TREE_HASH: Final = "command_tree_hash"
 
+AUTHENTICATION_FAILED: Final = 4004
+"""The gateway's close code for a token it does not accept."""
+
 PERMISSIONS: Final = discord.Permissions(
     view_channel=True,
     send_messages=True,
@@ -84,6 +87,20 @@ def point_at(api_base: str, gateway: str | None) -> None:
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
     if api_base != "https://discord.com":
         discord.asset.Asset.BASE = api_base
+
+
+def _login_failed() -> StartupError:
+    return StartupError(
+        "Discord does not accept DISCORD_TOKEN: reset it in the developer portal",
+        exit_code=exit_codes.LOGIN,
+    )
+
+
+def _unreachable(why: str) -> StartupError:
+    return StartupError(
+        f"Cannot reach Discord ({why}): check the network and TURBOCORD_API_BASE, then start again",
+        exit_code=exit_codes.UNREACHABLE,
+    )
 
 
 class Catalogue(app_commands.Translator):
@@ -216,22 +233,22 @@ class TurboBot(commands.AutoShardedBot):
         try:
             await self.start(token)
         except discord.LoginFailure as error:
-            raise StartupError(
-                "Discord does not accept DISCORD_TOKEN: reset it in the developer portal",
-                exit_code=exit_codes.LOGIN,
-            ) from error
+            raise _login_failed() from error
         except discord.PrivilegedIntentsRequired as error:
             raise StartupError(
                 "TURBOCORD_MESSAGE_CONTENT is on, but the message content intent is not enabled "
                 "for this application in the developer portal",
                 exit_code=exit_codes.INTENTS,
             ) from error
+        except discord.ConnectionClosed as error:
+            if error.code == AUTHENTICATION_FAILED:
+                raise _login_failed() from error
+            raise _unreachable(f"the gateway closed with {error.code}") from error
+        except (discord.HTTPException, discord.GatewayNotFound) as error:
+            status = getattr(error, "status", 404)
+            raise _unreachable(f"it answered HTTP {status}") from error
         except (aiohttp.ClientConnectionError, OSError) as error:
-            raise StartupError(
-                f"Cannot reach Discord ({type(error).__name__}): check the network and "
-                "TURBOCORD_API_BASE",
-                exit_code=exit_codes.UNREACHABLE,
-            ) from error
+            raise _unreachable(type(error).__name__) from error
 
     async def upload_tree(self, token: str) -> None:
         """Log in, which loads the cogs, and upload the command tree whether it changed or not."""

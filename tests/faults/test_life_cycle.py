@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.app import App, connected
@@ -114,18 +115,18 @@ async def ended(app: App, job_id: str) -> Job:
     return job
 
 
-async def general_of(member: SandboxClient) -> tuple[int, int, int]:
-    """Return the ids of ada, the guild and its general channel."""
-    world = await member.world(user="ada")
-    ada = next(int(one["id"]) for one in world["users"] if one["username"] == "ada")
-    channel = next(one for one in world["channels"] if one["name"] == "general")
-    return ada, int(channel["guild_id"]), int(channel["id"])
+def general_of(sandbox: Sandbox) -> tuple[int, int, int]:
+    """Return the ids of ada, her guild and its general channel."""
+    state = sandbox.state
+    ada = next(one.id for one in state.users.values() if one.username == "ada")
+    (guild,) = state.guilds.values()
+    return ada, guild.id, next(one.id for one in guild.channels.values() if one.name == "general")
 
 
 async def test_a_mention_that_was_left_behind_is_answered_in_its_channel(
     sandbox: Sandbox, member: SandboxClient, tmp_path: Path
 ) -> None:
-    ada, guild, channel = await general_of(member)
+    ada, guild, channel = general_of(sandbox)
     job_id = await an_orphan(
         tmp_path, kind="mention", user_id=ada, guild_id=guild, channel_id=channel
     )
@@ -138,10 +139,36 @@ async def test_a_mention_that_was_left_behind_is_answered_in_its_channel(
     assert message["files"][0]["filename"].endswith("-7.png")
 
 
+async def test_a_request_left_thinking_gets_its_picture(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path
+) -> None:
+    async with a_bot(sandbox, tmp_path):
+        pass  # its commands are known from now on
+    sent = await member.command("/imagine prompt:a cat", user="ada", channel="general")
+    interaction = sandbox.state.interactions[int(sent)]
+    async with aiohttp.ClientSession() as session:
+        url = f"{sandbox.base_url}/api/v10/interactions/{sent}/{interaction.token}/callback"
+        async with session.post(url, json={"type": 5}) as response:
+            assert response.ok
+    job_id = await an_orphan(
+        tmp_path,
+        user_id=interaction.user_id,
+        guild_id=interaction.guild_id,
+        channel_id=interaction.channel_id,
+        application_id=sandbox.application_id,
+        interaction_token=interaction.token,
+        token_expires_at=interaction.created_at + 900,
+    )
+    async with a_bot(sandbox, tmp_path) as app:
+        record = await member.wait_response(sent, until="files", timeout=30)
+        assert (await ended(app, job_id)).message_id == int(record["response"]["id"])
+        assert len(await member.messages("general", user="ada")) == 1
+
+
 async def test_two_processes_answer_an_orphan_once(
     sandbox: Sandbox, member: SandboxClient, tmp_path: Path
 ) -> None:
-    ada, guild, channel = await general_of(member)
+    ada, guild, channel = general_of(sandbox)
     async with a_bot(sandbox, tmp_path) as one, a_bot(sandbox, tmp_path):
         job_id = await an_orphan(tmp_path, user_id=ada, guild_id=guild, channel_id=channel)
         job = await ended(one, job_id)
@@ -153,7 +180,7 @@ async def test_two_processes_answer_an_orphan_once(
 async def test_what_nobody_can_be_answered_for_is_marked(
     sandbox: Sandbox, member: SandboxClient, tmp_path: Path
 ) -> None:
-    ada, _, _ = await general_of(member)
+    ada, _, _ = general_of(sandbox)
     job_id = await an_orphan(
         tmp_path,
         user_id=ada,

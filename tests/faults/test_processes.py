@@ -1,0 +1,98 @@
+"""Processes killed and ended by signals: the store carries what they had accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import exit_codes
+from bot.sandbox import Sandbox, SandboxClient
+from tests.e2e import MESSAGE_CONTENT, eventually
+from tests.faults.processes import START_SECONDS, Process, environment, running
+
+
+async def connected(member: SandboxClient, process: Process, count: int) -> None:
+    """Return once the bot has identified for the `count`th time and knows its commands."""
+
+    async def is_there() -> bool:
+        assert process.process.returncode is None, process.said
+        sent = await member.traffic(kind="gateway")
+        ready = [entry for entry in sent if "READY" in entry["name"]]
+        return len(ready) >= count
+
+    await eventually(is_there, timeout=START_SECONDS)
+
+
+async def bot_messages(member: SandboxClient) -> list[dict[str, Any]]:
+    return await member.messages("general", user="ada")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_killed_and_started_again_every_request_is_answered_once(
+    tmp_path: Path, moment: str
+) -> None:
+    """The process is killed before Discord took its first response, or before it learnt so."""
+    seeds = (100, 200, 300)
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+    ):
+        env = environment(tmp_path, sandbox)
+        async with running(tmp_path, env) as first:
+            await connected(member, first, 1)
+            await member.fault(
+                "rest", "slow", route="*/callback", seconds=600, times=None, moment=moment
+            )
+            for seed in seeds:
+                await member.command(
+                    f"/imagine prompt:a cat seed:{seed}", user="ada", channel="general"
+                )
+
+            async def all_were_answering() -> bool:
+                return (await member.faults())[0]["hits"] >= len(seeds)
+
+            await eventually(all_were_answering, timeout=60)
+            first.kill(signal.SIGKILL)
+            assert await first.code() == -signal.SIGKILL
+        await member.clear_faults()
+        async with running(tmp_path, env) as second:
+            await connected(member, second, 2)
+
+            async def all_are_there() -> bool:
+                return len(seeds_of(await bot_messages(member))) >= len(seeds)
+
+            await eventually(all_are_there, timeout=60)
+            await asyncio.sleep(1.5)
+            shown = await bot_messages(member)
+            second.kill(signal.SIGTERM)
+            assert await second.code() == exit_codes.OK
+    assert seeds_of(shown) == sorted(seeds)
+
+
+def seeds_of(messages: list[dict[str, Any]]) -> list[int]:
+    """Return the seeds of every picture shown, as the file names tell them."""
+    names = [file["filename"] for message in messages for file in message["files"]]
+    return sorted(int(name.rsplit("-", 1)[1].split(".")[0]) for name in names)
+
+
+async def test_sigterm_finishes_what_runs_and_ends_well(tmp_path: Path) -> None:
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+    ):
+        env = environment(tmp_path, sandbox)
+        async with running(tmp_path, env) as process:
+            await connected(member, process, 1)
+            await member.fault("rest", "slow", route="*/callback", seconds=1.0, times=None)
+            sent = await member.command("/imagine prompt:a cat", user="ada", channel="general")
+            await asyncio.sleep(0.2)
+            process.kill(signal.SIGTERM)
+            assert await process.code() == exit_codes.OK
+            record = await member.wait_response(sent, timeout=5)
+    assert record["response"]["files"]
+    assert "Traceback" not in process.said
+    assert sandbox.token not in process.said

@@ -1,0 +1,122 @@
+"""A start that cannot succeed: one line that says what to do, and the documented exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bot import exit_codes
+from bot.app import connected
+from bot.errors import StartupError
+from bot.sandbox import Sandbox
+from tests.e2e import null_scheduler, settings_for
+from tests.faults.processes import environment, running
+
+
+async def failed(folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Return the exit status and the last line of a bot that cannot start."""
+    async with running(folder, env) as process:
+        code = await process.code()
+    assert "Traceback" not in process.said
+    return code, process.lines[-1]
+
+
+async def test_a_process_without_a_token_says_so_at_once(tmp_path: Path) -> None:
+    code, line = await failed(tmp_path, environment(tmp_path))
+    assert code == exit_codes.CONFIG
+    assert line.startswith("turbocord: DISCORD_TOKEN is not set")
+
+
+async def test_a_process_without_its_model_says_which(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        env = environment(tmp_path, sandbox, TURBOCORD_MODEL=str(tmp_path / "nothing"))
+        code, line = await failed(tmp_path, env)
+    assert code == exit_codes.MODEL
+    assert line.startswith("turbocord: ")
+    assert "nothing" in line
+
+
+async def test_a_process_that_cannot_reach_discord_says_so(tmp_path: Path) -> None:
+    env = environment(
+        tmp_path,
+        DISCORD_TOKEN="a.b.c",
+        TURBOCORD_API_BASE="http://127.0.0.1:9",
+        TURBOCORD_GATEWAY="ws://127.0.0.1:9",
+    )
+    code, line = await failed(tmp_path, env)
+    assert code == exit_codes.UNREACHABLE
+    assert line.startswith("turbocord: Cannot reach Discord")
+
+
+# The rest of the reasons by the same way in, without a process each: loading libraries takes long.
+
+
+async def refused(sandbox: Sandbox, folder: Path, **options: object) -> StartupError:
+    settings = settings_for(sandbox, folder, **options)
+    with pytest.raises(StartupError) as caught:
+        async with asyncio.timeout(60), connected(settings, scheduler=null_scheduler()):
+            pass
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+async def test_a_wrong_token(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        error = await refused(sandbox, tmp_path, token="wrong.token.here")
+    assert error.exit_code == exit_codes.LOGIN
+    assert "wrong.token.here" not in str(error)
+
+
+async def test_a_token_only_the_gateway_refuses(tmp_path: Path) -> None:
+    async def close(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"op": 10, "d": {"heartbeat_interval": 40000}})
+        await socket.receive()
+        await socket.close(code=4004, message=b"Authentication failed.")
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", close)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]  # it is started
+    async with Sandbox() as sandbox:
+        error = await refused(sandbox, tmp_path, gateway=f"ws://127.0.0.1:{port}/", shards="0/1")
+    await runner.cleanup()
+    assert error.exit_code == exit_codes.LOGIN
+
+
+async def test_an_intent_that_is_not_enabled(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        error = await refused(sandbox, tmp_path, message_content=True)
+    assert error.exit_code == exit_codes.INTENTS
+    assert "TURBOCORD_MESSAGE_CONTENT" in str(error)
+
+
+async def test_a_discord_that_is_down(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox, sandbox.client() as member:
+        await member.fault("rest", "error", status=503, times=None)
+        error = await refused(sandbox, tmp_path)
+    assert error.exit_code == exit_codes.UNREACHABLE
+    assert "HTTP 503" in str(error)
+
+
+async def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        url = f"sqlite+aiosqlite:///{tmp_path / 'no' / 'where' / 'x.db'}"
+        (tmp_path / "no").write_text("a file where a folder should be")
+        error = await refused(sandbox, tmp_path, database_url=url)
+    assert error.exit_code == exit_codes.STORE
+
+
+async def test_a_store_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "turbocord.db").write_bytes(b"something else altogether" * 100)
+    async with Sandbox() as sandbox:
+        error = await refused(sandbox, tmp_path)
+    assert error.exit_code == exit_codes.STORE
