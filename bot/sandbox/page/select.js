@@ -65,7 +65,7 @@ export function selectBox(component, options, { disabled = false, onchange, labe
 function openList({ button, options, values, most, least, done }) {
   const several = most > 1 || least === 0;
   const picked = new Set(values);
-  const list = h("div", { class: "listbox", role: "listbox", tabindex: -1, "aria-label": "Options",
+  const list = h("div", { class: "listbox", role: "listbox", id: `${button.id}-list`, tabindex: -1, "aria-label": "Options",
     "aria-multiselectable": most > 1 ? "true" : null });
   const rows = options.map((option) => {
     const row = h("div", { class: "option", role: "option", tabindex: -1,
@@ -78,6 +78,7 @@ function openList({ button, options, values, most, least, done }) {
   list.append(...rows);
   const close = float(list, button, { matchWidth: true, onclose: () => {
     button.setAttribute("aria-expanded", "false");
+    button.removeAttribute("aria-controls");
     if (several) done([...picked]);
     if (document.activeElement === document.body || !document.activeElement) button.focus();
   } });
@@ -98,6 +99,7 @@ function openList({ button, options, values, most, least, done }) {
     row.setAttribute("aria-selected", String(picked.has(option.value)));
   }
   button.setAttribute("aria-expanded", "true");
+  button.setAttribute("aria-controls", list.id);
   (rows.find((row) => row.getAttribute("aria-selected") === "true") ?? rows[0])?.focus();
   let typed = "";
   let forget;
