@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from bot.errors import BadParameter, EngineError, RateLimited
+from bot.errors import BadParameter, BadPicture, EngineError, RateLimited
 from bot.replies import error_text, quote, when
+from bot.words import catalogue
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,27 @@ def test_a_fault_of_ours_carries_the_reference() -> None:
 
 def test_when_rounds_up() -> None:
     assert when(0.1, 10.0) == "<t:11:R>"
+
+
+PICTURE_DETAILS = {
+    "format": "TIFF",
+    "limit_mib": "25",
+    "seconds": "15",
+    "megapixels": 64,
+    "side": 40000,
+    "limit": 32768,
+}
+
+
+@pytest.mark.parametrize(
+    "code",
+    sorted(
+        key.removeprefix("error.") for key in catalogue("en") if key.startswith("error.picture_")
+    ),
+)
+def test_every_refused_picture_hears_what_was_wrong_and_what_to_do(code: str) -> None:
+    error = BadPicture(code, **PICTURE_DETAILS)
+    text = error_text(error, locale="en", now=0.0)
+    assert "{" not in text
+    assert re.search(r"work|Try again|screenshot|Attach|Apps", text), text
+    assert text != error_text(error, locale="zh-CN", now=0.0)
