@@ -39,8 +39,11 @@ export function float(box, anchor, options = {}) {
 export function menu(entries, anchor, { at, label = "Menu" } = {}) {
   const before = document.activeElement;
   const list = h("div", { class: "menu", role: "menu", "aria-label": label, tabindex: -1 });
+  const opener = anchor.tagName === "BUTTON" ? anchor : null;
+  opener?.setAttribute("aria-expanded", "true");
   const close = float(list, anchor, { at, onclose: () => {
     if (document.activeElement === document.body) before?.focus();
+    opener?.removeAttribute("aria-expanded");
   } });
   const done = (action) => {
     close();
