@@ -222,6 +222,28 @@ async def _sandboxed_bot(*, port: int, model: str | None) -> AsyncIterator[tuple
                 yield server, bot
 
 
+@contextlib.asynccontextmanager
+async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
+    """Yield a sandbox and a bot whose engine takes no time, with limits that do not bind."""
+    from bot.app import connected
+    from bot.engine.null import NullPipeline
+    from bot.engine.scheduler import BatchScheduler
+    from bot.sandbox import Sandbox
+    from bot.trial import trial_settings
+
+    with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
+        # Kept pictures would count as the bot's memory: they are in the same process.
+        async with Sandbox(keep_bytes=64 << 20) as server:
+            settings = trial_settings(
+                Path(folder),
+                api_base=server.base_url,
+                gateway=server.gateway_url,
+                token=server.token,
+            ).model_copy(update={"member_images": 10**6, "guild_images": 10**6})
+            async with connected(settings, scheduler=BatchScheduler([NullPipeline])) as bot:
+                yield server, bot
+
+
 @app.command()
 def sync() -> None:
     """Upload the command tree to Discord even if it has not changed."""
@@ -263,9 +285,16 @@ def doctor(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
-    """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options."""
-    from bot.bench import main as run_bench
+    """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options.
 
+    `bench soak` and `bench overhead` measure the whole bot over the wire instead.
+    """
+    from bot.bench import main as run_bench
+    from bot.bench import whole_bot
+
+    if context.args[:1] and context.args[0] in whole_bot.NAMES:
+        logs.set_up("CRITICAL")
+        raise typer.Exit(whole_bot.run(context.args, _null_bot))
     raise typer.Exit(run_bench(context.args))
 
 

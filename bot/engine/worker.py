@@ -14,7 +14,7 @@ from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
 from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
-from bot.errors import EngineError, OutOfMemory, TurbocordError
+from bot.errors import EngineError, OutOfMemory, StartupError, TurbocordError
 from bot.request import Drawn, Pixels
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,10 @@ class DeviceWorker(Generic[S]):
                 self._turn(self.pipeline)
         except Retired:
             log.warning("%s came back after it had been replaced", self.name)
+        except StartupError as error:
+            # One sentence that whoever starts the process prints; a traceback would bury it.
+            log.debug("%s cannot start", self.name, exc_info=error)
+            self._supervisor.worker_failed(self, error)
         except BaseException as error:
             log.exception("%s ended", self.name)
             self._supervisor.worker_failed(self, error)

@@ -1,0 +1,114 @@
+"""The gateway broken in the middle of a job: the picture arrives, and the next one as well."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.sandbox import SandboxError
+from tests.e2e import Town, eventually
+from tests.faults.conftest import PacedPipeline
+
+MALFORMED: dict[str, dict[str, Any]] = {
+    "an interaction without most of itself": {"event": "INTERACTION_CREATE"},
+    "a message that is a list": {"event": "MESSAGE_CREATE", "data": [1, 2]},
+    "a guild that is null": {"event": "GUILD_CREATE", "data": None},
+    "a deletion of nothing": {"event": "MESSAGE_DELETE", "data": {}},
+    "a member of no guild": {"event": "GUILD_MEMBER_UPDATE", "data": {"guild_id": "x"}},
+    "a channel of an unknown kind": {"event": "CHANNEL_UPDATE", "data": {"id": [], "type": {}}},
+}
+
+
+async def identified(place: Town) -> int:
+    """Return how often the bot began a session."""
+    entries = await place.member.traffic(kind="gateway")
+    return sum("READY" in entry["name"] for entry in entries)
+
+
+async def listening(place: Town) -> None:
+    """Return once the bot answers again; what is asked of nobody fails after three seconds."""
+
+    async def answers() -> bool:
+        sent = await place.member.command("/status", user="ben", channel="general")
+        try:
+            await place.member.wait_response(sent, timeout=10)
+        except SandboxError:
+            return False
+        return True
+
+    await eventually(answers, timeout=90)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("drop", {}),
+        ("drop", {"code": 4009}),
+        ("reset", {}),
+        ("reconnect", {}),
+        ("invalidate", {"resumable": False}),
+        ("invalidate", {"resumable": True}),
+    ],
+    ids=["closed", "timed out", "reset", "op 7", "op 9", "op 9 resumable"],
+)
+async def test_a_job_outlives_its_connection(
+    place: Town, pace: type[PacedPipeline], kind: str, options: dict[str, Any]
+) -> None:
+    pace.seconds = 0.7
+    sent = await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
+    await place.member.wait_response(sent, until="ack", timeout=30)
+    assert await place.member.gateway_fault(kind, **options) == 1
+    record = await place.member.wait_response(sent, until="files", timeout=30)
+    assert len(record["response"]["files"]) == 1
+    pace.seconds = 0.0
+    await listening(place)
+
+
+async def test_a_session_that_cannot_be_resumed_is_begun_anew(place: Town) -> None:
+    before = await identified(place)
+    await place.member.gateway_fault("refuse_resume")
+    await place.member.gateway_fault("reconnect")
+
+    async def is_anew() -> bool:
+        return await identified(place) > before
+
+    await eventually(is_anew, timeout=60)
+    await listening(place)
+
+
+@pytest.mark.parametrize("event", MALFORMED.values(), ids=MALFORMED)
+async def test_an_event_that_cannot_be_read_is_left_out_and_counted(
+    place: Town, event: dict[str, Any]
+) -> None:
+    before = place.app.bot.malformed_events
+    await place.member.gateway_fault("malformed", **event)
+
+    async def is_counted() -> bool:
+        return place.app.bot.malformed_events > before
+
+    await eventually(is_counted)
+    assert place.app.serving is not None
+    assert not place.app.serving.done()
+    await listening(place)
+
+
+async def test_a_storm_of_malformed_events_costs_no_answer(
+    place: Town, pace: type[PacedPipeline]
+) -> None:
+    pace.seconds = 0.3
+    sent = [
+        await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
+        for _ in range(3)
+    ]
+    await asyncio.gather(
+        *(
+            place.member.gateway_fault("malformed", **one)
+            for one in MALFORMED.values()
+            for _ in "ab"
+        )
+    )
+    for one in sent:
+        record = await place.member.wait_response(one, until="files", timeout=60)
+        assert record["response"]["files"]
