@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bot import exit_codes
+from bot import __version__, exit_codes
 from bot.engine.backlog import Job
 from bot.engine.fair_queue import FairQueue
 from bot.engine.launch import build_scheduler
@@ -53,8 +53,8 @@ def build_remote_scheduler(
 
     There is one engine on each GPU of the cluster, or `cpu_engines` without one. `model`, `vae`,
     `max_batch`, `compile` and `cache` are as for `build_scheduler` and must mean the same on every
-    node. `options` go to RemoteScheduler. Fronts share engines when all of this is equal; others
-    get engines of their own.
+    node. `options` go to RemoteScheduler. Fronts share engines when all of this and the version
+    are equal; others get engines of their own.
     """
     device = "cpu" if cpu_engines else "cuda"
     settings: dict[str, Any] = {
@@ -66,7 +66,7 @@ def build_remote_scheduler(
     }
     if cpu_engines:
         settings["engines"] = 1
-    identity = repr((model, sorted(settings.items(), key=lambda item: item[0])))
+    identity = repr((__version__, model, sorted(settings.items(), key=lambda item: item[0])))
     return RemoteScheduler(
         partial(build_scheduler, model, **settings),
         address=address,

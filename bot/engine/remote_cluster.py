@@ -98,7 +98,7 @@ class Cluster:
         )(EngineActor)
 
     def _join(self) -> None:
-        options = {"namespace": self.namespace, "log_to_driver": False, "logging_level": "WARNING"}
+        options = {"namespace": self.namespace, "log_to_driver": False, "logging_level": "ERROR"}
         if self.address != "local":
             try:
                 self._ray.init(address=self.address, **options)
@@ -128,9 +128,15 @@ class Cluster:
 
     def slots(self) -> list[Slot]:
         """Return the places for engines at this moment."""
-        state = importlib.import_module("ray._private.state").state
-        draining = state.get_draining_nodes()
-        return plan_slots(self._ray.nodes(), cpu_engines=self.cpu_engines, draining=draining)
+        nodes = self._ray.nodes()
+        return plan_slots(nodes, cpu_engines=self.cpu_engines, draining=self._draining())
+
+    def _draining(self) -> Collection[str]:
+        """Return the ids of nodes that are about to leave, where this version of Ray tells them."""
+        # Ray's own libraries read it here; there is no public way yet.
+        state = getattr(importlib.import_module("ray._private.state"), "state", None)
+        ask = getattr(state, "get_draining_nodes", None)
+        return ask() if ask is not None else ()
 
     def engine(self, slot: Slot, build: Build, *, idle_seconds: float) -> Any:
         """Return the handle of the engine in `slot`, made now if no front has made it before."""

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 BROKEN_SECONDS: Final = 30.0
-"""How long an engine that could not load its model is left alone before it is tried again."""
+"""How long an engine that could not load its model is left alone before the next attempt."""
 
 SUSPICIOUS: Final = 3
 """Requests that fail in a row, on an engine that draws nothing else, before it is replaced."""
@@ -236,6 +236,7 @@ class EngineLink:
             except Exception as error:
                 if not self._cluster.is_fault(error):
                     log.exception("%s cannot be reached", self.slot.name)
+                    pause = BROKEN_SECONDS
                 self._lose(_brief(error))
             await asyncio.sleep(pause)
 

@@ -110,6 +110,7 @@ def harness() -> Iterator[RayHarness]:
         environment.setenv("RAY_AUTH_MODE", "token")
         environment.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("DISCORD_TOKEN", "not for engines")
         ray = pytest.importorskip("ray", reason="Ray, the extra `ray`, is not installed")
         running = RayHarness(ray)
         try:

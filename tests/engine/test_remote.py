@@ -167,6 +167,8 @@ async def test_a_picture_that_kills_engines_is_given_up_and_takes_nobody_along(
     ray: RayHarness,
 ) -> None:
     class Poisoned(NullPipeline):
+        device_name = property(lambda self: f"token: {os.environ.get('DISCORD_TOKEN')!r}")
+
         def step(self, samples: list[NullSample]) -> None:  # type: ignore[override]  # a list it is
             if any(sample.draw.prompt == "poison" for sample in samples):
                 os._exit(1)
@@ -176,6 +178,8 @@ async def test_a_picture_that_kills_engines_is_given_up_and_takes_nobody_along(
 
     build = partial(BatchScheduler, [partial(Poisoned, step_seconds=0.01)], budget=4)
     async with ray.front(build, cpu_engines=2) as front:
+        # The node inherited the bot's environment; its engines have not.
+        assert front.stats().device_names == ("token: ''", "token: ''")
         others = front.submit(draws(*range(24)), guild_id=1, user_id=1)
         poison = front.submit([Draw("poison", 1, 64, 64)], guild_id=2, user_id=2)
         with pytest.raises(EngineError, match="3 engines were lost with it"):
