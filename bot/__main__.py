@@ -259,6 +259,39 @@ def sync() -> None:
 
 
 @app.command()
+def web(
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 7860,
+    host: Annotated[str | None, typer.Option(help="Address; loopback unless told.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name, folder or file of the model.")] = None,
+) -> None:
+    """Serve the live web page alone, without Discord; TURBOCORD_WEB_PORT adds it to `run`."""
+    from bot.app import started  # torch loads only for commands that draw
+
+    settings = _settings(web_port=port, web_host=host, model=model)
+
+    async def main() -> None:
+        async with started(settings, with_gateway=False):
+            await asyncio.Event().wait()
+
+    _run(main())
+
+
+@app.command()
+def healthcheck() -> None:
+    """Ask the process on this machine whether it is ready; for a container's health check."""
+    from bot.web.check import probe, ready_url
+
+    settings = _settings()
+
+    async def main() -> int:
+        ready, sentence = await probe(ready_url(settings.http_host, settings.http_port))
+        print(sentence)
+        return exit_codes.OK if ready else exit_codes.REFUSED
+
+    _run(main())
+
+
+@app.command()
 def invite() -> None:
     """Print the link that invites the bot, with exactly the permissions it needs."""
     from bot.client import invite_link

@@ -32,6 +32,9 @@ from bot.service import ImageService, Scheduler
 from bot.store import Store
 from bot.studio import Studio
 from bot.styles import load_styles
+from bot.web.health import serve_ops
+from bot.web.page_server import serve_page
+from bot.web.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +75,20 @@ class App:
 
 
 @asynccontextmanager
-async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> AsyncIterator[App]:
+async def started(
+    settings: Settings, *, scheduler: Scheduler | None = None, with_gateway: bool = True
+) -> AsyncIterator[App]:
     """Build every part in order, yield the App, and take the parts down in reverse.
 
     `scheduler` replaces the engine that the settings ask for, for load tests without a model.
+    `with_gateway` False is for a process that never connects to Discord.
     """
     point_at(settings.api_base, settings.gateway)
     async with contextlib.AsyncExitStack() as stack:
+        parts = Parts(needs_gateway=with_gateway)
+        ops = await stack.enter_async_context(
+            serve_ops(settings.http_host, settings.http_port, parts)
+        )
         store = await Store.open(settings.database_url)
         stack.push_async_callback(store.close)
         limiter = RateLimiter(
@@ -87,12 +97,14 @@ async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> 
             member=Quota(settings.member_images, settings.member_window),
         )
         stack.push_async_callback(limiter.close)
+        parts.limiter = limiter
         session = await stack.enter_async_context(aiohttp.ClientSession())
         workers = ThreadPoolExecutor(
             max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
         scheduler = scheduler or scheduler_of(settings)
+        parts.engine = scheduler.stats
         await scheduler.start()
         stack.push_async_callback(scheduler.stop, settings.drain_seconds)
         service = ImageService(
@@ -121,6 +133,19 @@ async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> 
             defaults=defaults_of(settings),
             styles=load_styles(settings.styles),
         )
+        studio.observers.append(ops.metrics.observe)
+        parts.requests = studio
+        if settings.web_port:
+            await stack.enter_async_context(
+                serve_page(
+                    service,
+                    studio.defaults,
+                    host=settings.web_host,
+                    port=settings.web_port,
+                    password=settings.web_password.get_secret_value(),
+                    observe=ops.metrics.observe,
+                )
+            )
         shard_ids, shard_count = shards_of(settings)
         bot = TurboBot(
             studio=studio,
@@ -130,6 +155,8 @@ async def started(settings: Settings, *, scheduler: Scheduler | None = None) -> 
             shard_count=shard_count,
         )
         await stack.enter_async_context(bot)
+        if with_gateway:
+            parts.gateway = bot
         yield App(settings, scheduler, studio, store, bot)
 
 

@@ -149,6 +149,16 @@ class Settings(BaseSettings):
     http_port: int = Field(
         default=0, ge=0, le=65535, description="Port of health and metrics; 0 turns them off."
     )
+    web_host: str = Field(default="127.0.0.1", description="Address of the live web page.")
+    web_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of the live web page (extra `web`); 0 turns it off.",
+    )
+    web_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the live web page; empty lets everyone in."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is logged."
     )
@@ -222,7 +232,8 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         variable = "DISCORD_TOKEN" if name == "token" else _variable(name)
-        default = "" if name == "token" or field.default is None else str(field.default)
+        secret = isinstance(field.default, SecretStr)
+        default = "" if secret or field.default is None else str(field.default)
         shown = f"`{default}`" if default and default != "()" else ""
         rows.append(f"| `{variable}` | {shown} | {field.description} |")
     return "\n".join(rows)
