@@ -47,7 +47,8 @@ of 400 or above with `{"message": sentence}`.
     PATCH  /sandbox/settings                  privileged_intents, rate_limits → settings
     POST   /sandbox/clock                     advance (seconds) → {"now"}
     The wire
-    GET    /sandbox/traffic?after=&kind=&broken=1   → entries (rest, gateway, cdn)
+    GET    /sandbox/traffic?after=&kind=&broken=1&limit=   → entries (rest, gateway, cdn), the
+                                              newest `limit` of them
     DELETE /sandbox/traffic                   → 204
     GET    /sandbox/faults                    → rules in force
     POST   /sandbox/faults                    target ("rest", "cdn"), kind, options → rule;

@@ -181,7 +181,8 @@ async def traffic(call: ControlCall) -> list[Json]:
         kind=call.query.get("kind"),
         broken_only=call.query.get("broken", "") in ("1", "true"),
     )
-    return [entry.to_json() for entry in entries]
+    limit = int(call.query.get("limit", len(entries)))
+    return [entry.to_json() for entry in entries[-limit:]] if limit else []
 
 
 async def clear_traffic(call: ControlCall) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from playwright.async_api import expect
 
+from bot.sandbox import Sandbox
 from tests.e2e import Town
 from tests.page.conftest import Enter
 from tests.pictures import png
@@ -153,3 +156,36 @@ async def test_a_new_server_and_a_direct_message_with_the_bot(enter: Enter) -> N
     await ada.say("/imagine a secret garden")
     await ada.picture()
     await expect(ada.last).to_contain_text("a secret garden")
+
+
+async def test_the_page_comes_back_when_the_sandbox_is_started_again(
+    visiting: Callable[[str], Enter],
+) -> None:
+    async with Sandbox() as first:
+        port = int(first.base_url.rpartition(":")[2])
+        ben = await visiting(first.base_url)("ben")
+        await ben.say("before")
+        await expect(ben.last).to_contain_text("before")
+    await expect(ben.page.locator("#notice")).to_contain_text("Trying again")
+    async with Sandbox(port=port) as second, second.client() as member:
+        await expect(ben.page.locator("#notice")).not_to_be_visible()
+        await expect(ben.messages).to_have_count(0)
+        await member.send("after", user="ada", channel="general")
+        await expect(ben.last).to_contain_text("after")
+        await ben.say("here I am")
+        await expect(ben.last.locator(".author")).to_have_text("Ben")
+        await ben.page.close()
+    ben.faults.clear()  # Chromium logs each attempt while nobody listened
+
+
+async def test_commands_are_shown_in_the_members_language(enter: Enter, place: Town) -> None:
+    await place.member.set_user("cleo", locale="zh-CN")
+    cleo = await enter("cleo")
+    command = next(
+        one
+        for one in (await place.member.world(user="cleo"))["commands"]
+        if one["name"] == "imagine"
+    )
+    shown = command["description_localizations"]["zh-CN"]
+    await cleo.type("/")
+    await expect(cleo.page.get_by_role("listbox")).to_contain_text(shown)

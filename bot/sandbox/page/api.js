@@ -39,7 +39,7 @@ const id = encodeURIComponent;
 
 export const world = (user) => call("GET", "/sandbox/world", { query: { user } });
 export const about = () => call("GET", "/sandbox");
-export const messages = (user, channel, limit = 100) =>
+export const messages = (user, channel, limit = 200) =>
   call("GET", "/sandbox/messages", { query: { user, channel, limit } });
 export const send = (body, files) => call("POST", "/sandbox/messages", { body, files });
 export const edit = (message, user, content) =>
@@ -67,7 +67,7 @@ export const setOverwrite = (channel, target, body) =>
   call("PUT", `/sandbox/channels/${id(channel)}/overwrites/${id(target)}`, { body });
 export const settings = (body) => call("PATCH", "/sandbox/settings", { body });
 export const advance = (seconds) => call("POST", "/sandbox/clock", { body: { advance: seconds } });
-export const traffic = (after = 0) => call("GET", "/sandbox/traffic", { query: { after, limit: 300 } });
+export const traffic = (limit = 500) => call("GET", "/sandbox/traffic", { query: { limit } });
 export const clearTraffic = () => call("DELETE", "/sandbox/traffic");
 export const fault = (body) => call("POST", "/sandbox/faults", { body });
 export const gatewayFault = (body) => call("POST", "/sandbox/faults/gateway", { body });

@@ -19,6 +19,9 @@ export function actionsFor(message, list) {
     store.act({ kind: "context_menu", name: command.name, message: message.id }));
   const appEntries = () => apps().map((one) => ({ label: localName(one, store), action: run(one),
     icon: icon("apps", 16) }));
+  const userEntries = () => store.world.commands.filter((one) => one.type === 2).map((one) => ({
+    label: localName(one, store), icon: icon("apps", 16), action: guarded(() =>
+      store.act({ kind: "context_menu", name: one.name, target_user: message.author.id })) }));
   return {
     hasApps: apps().length > 0,
     reply: () => composer.replyTo(message),
@@ -31,7 +34,7 @@ export function actionsFor(message, list) {
       const isEvent = from instanceof Event;
       const point = isEvent && from.clientX ? new DOMRect(from.clientX, from.clientY, 0, 0) : undefined;
       const anchor = isEvent ? from.currentTarget ?? from.target : from;
-      menu(entries(message, list, { guarded, appEntries: appEntries() }), anchor,
+      menu(entries(message, list, { guarded, appEntries: appEntries(), userEntries: userEntries() }), anchor,
         { at: point, label: "Message actions" });
     },
   };
@@ -41,7 +44,7 @@ function localName(command, store) {
   return command.name_localizations?.[store.user.locale] ?? command.name;
 }
 
-function entries(message, list, { guarded, appEntries }) {
+function entries(message, list, { guarded, appEntries, userEntries }) {
   const { store, composer } = list;
   const own = message.author.id === store.user.id;
   const ephemeral = Boolean(message.ephemeral_for);
@@ -54,6 +57,8 @@ function entries(message, list, { guarded, appEntries }) {
     ephemeral ? null : { label: "Reply", icon: icon("reply", 16), action: () => composer.replyTo(message) },
     ephemeral ? null : { label: "Forward…", icon: icon("forward", 16), action: () => forward(message, list, guarded) },
     appEntries.length ? { label: "Apps", icon: icon("right", 16), entries: appEntries } : null,
+    userEntries.length ? { label: `Apps on ${store.nameOf(message.author.id)}`, icon: icon("right", 16),
+      entries: userEntries } : null,
     own ? { label: "Edit", icon: icon("edit", 16), action: () => composer.edit(message) } : null,
     message.content ? { label: "Copy text", icon: icon("copy", 16), action: copy(message.content, "Text") } : null,
     { label: "Copy message ID", icon: icon("copy", 16), action: copy(message.id, "Message ID") },

@@ -8,6 +8,7 @@ import { write } from "./time.js";
 
 const TOGETHER_MS = 7 * 60 * 1000;
 const NEAR_PX = 120;
+const DRAW_AFTER_MS = 12;
 
 /** Show the store's open channel in `root`; `composer` takes replies and edits. */
 export class MessageList {
@@ -46,14 +47,22 @@ export class MessageList {
     this.wasAtEnd = true;
   }
 
+  /** Take note of a change; the list is drawn once for all that come together. */
   update({ channelId, fresh, isNew, message } = {}) {
     if (channelId && channelId !== this.store.channelId) return;
     if (fresh) this.wasAtEnd = true;
-    const stick = this.stick;
-    this.#render();
     const own = isNew && message?.author.id === this.store.user.id;
-    if (stick || own) this.toEnd();
-    else if (isNew) this.latest.hidden = false;
+    this.follow ||= this.stick || own;
+    this.hasNew ||= isNew;
+    this.drawing ??= setTimeout(() => this.#draw(), DRAW_AFTER_MS);
+  }
+
+  #draw() {
+    const { follow, hasNew } = this;
+    Object.assign(this, { drawing: null, follow: false, hasNew: false });
+    this.#render();
+    if (follow) this.toEnd();
+    else if (hasNew) this.latest.hidden = false;
   }
 
   #render() {
@@ -94,13 +103,16 @@ export class MessageList {
     const { busy, failed } = this.store.pressesOn(message.id);
     const world = [this.store.user.id, this.store.user.locale, this.store.nameOf(message.author.id),
       this.store.world.commands.length].join();
-    const print = JSON.stringify([unsigned(message), grouped, [...busy], [...failed], world]);
+    const state = JSON.stringify([grouped, [...busy], [...failed], world]);
     const known = this.nodes.get(message.id);
-    if (known?.print === print) return known;
+    if (known?.message === message && known.state === state) return known;
+    const print = state + JSON.stringify(unsigned(message));
+    if (known?.print === print) return Object.assign(known, { message, state });
     const article = messageNode(message, this.store, actionsFor(message, this), { grouped });
-    if (!known) return { key: message.id, print, node: h("li", {}, article) };
+    const row = { key: message.id, message, state, print };
+    if (!known) return { ...row, node: h("li", {}, article) };
     replaceKeepingFocus(known.node, article);
-    return { ...known, print };
+    return { ...row, node: known.node };
   }
 
   #pendingRow(record) {
@@ -125,7 +137,7 @@ export class MessageList {
 
   #welcome(count) {
     const channel = this.store.channel;
-    this.empty.hidden = count >= 100; // older ones may exist beyond those loaded
+    this.empty.hidden = count >= 200; // older ones may exist beyond those loaded
     if (!channel || this.welcomed === channel.id + channel.name) return;
     this.welcomed = channel.id + channel.name;
     const name = channel.name ? `#${channel.name}` : channel.recipients?.map((one) => one.global_name ?? one.username).join(", ");

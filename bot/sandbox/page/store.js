@@ -49,20 +49,24 @@ export class Store extends EventTarget {
   async become(user, channelId = null) {
     this.#stop?.();
     const world = await api.world(user);
-    this.messages.clear();
-    this.interactions.clear();
-    this.unread.clear();
-    this.#loaded.clear();
+    this.#forgetAll();
     this.channelId = channelId;
     this.#setWorld(world);
     await this.show(this.channelId);
-    this.#stop = api.follow(world.user.id, {
+    // By name: when the sandbox is started again, its people have other ids.
+    this.#stop = api.follow(world.user.username, {
       onEvent: (event) => this.#take(event),
       onState: (connected) => {
         this.connected = connected;
         this.emit("connection", connected);
       },
     });
+  }
+
+  #forgetAll() {
+    for (const one of [this.messages, this.interactions, this.unread, this.#loaded, this.#typing]) one.clear();
+    this.traffic = [];
+    this.channelId = null;
   }
 
   get user() {
@@ -168,8 +172,11 @@ export class Store extends EventTarget {
 
   #handlers = {
     hello: async ({ world }) => {
+      const restarted = world.application_id !== this.world.application_id;
+      if (restarted) this.#forgetAll();
       this.#setWorld(world);
-      for (const channelId of this.#loaded) await this.#load(channelId);
+      if (restarted) await this.show(this.channelId);
+      else for (const channelId of this.#loaded) await this.#load(channelId);
     },
     message_create: ({ message }) => this.#put(message, true),
     message_update: ({ message }) => this.#put(message, false),
@@ -214,6 +221,7 @@ export class Store extends EventTarget {
     const known = this.interactions.get(record.id);
     if (known?.version > record.version) return;
     this.interactions.set(record.id, { ...known, ...record });
+    if (this.interactions.size > 500) this.interactions.delete(this.interactions.keys().next().value);
     this.emit("interactions", record);
     if (record.channel_id === this.channelId) this.emit("messages", { channelId: record.channel_id });
   }

@@ -69,9 +69,8 @@ export function wireView(store) {
 
 /** Fetch what crossed the wire before this tab was there. */
 async function catchUp(store) {
-  const first = store.traffic[0]?.id;
   const known = new Set(store.traffic.map((one) => one.id));
-  const earlier = await api.traffic(first ? Math.max(0, first - 300) : 0);
+  const earlier = await api.traffic();
   store.traffic = [...earlier.filter((one) => !known.has(one.id)), ...store.traffic]
     .sort((one, other) => one.id - other.id).slice(-1000);
 }
