@@ -79,7 +79,6 @@ class Page:
     def build(self) -> Any:
         """Return the page as Gradio blocks. Raises StartupError where Gradio is missing."""
         gr = import_gradio()
-        picture_input = picture_input_class(gr)
         with gr.Blocks(
             title="turbocord", analytics_enabled=False, delete_cache=(300, 1800), fill_width=True
         ) as blocks:
@@ -94,13 +93,14 @@ class Page:
                 )
                 submit = gr.Button("Generate", variant="primary", scale=1, elem_id="generate")
             with gr.Row():
-                source = picture_input(
+                source = gr.Image(
                     sources=["upload", "webcam", "clipboard"],
                     type="filepath",
                     label="Start from a picture (optional)",
-                    height=420,
+                    height=580,
                     elem_id="source",
                 )
+                source.preprocess = as_uploaded
                 shown = gr.HTML(empty_view(), elem_id="shown")
             with gr.Row():
                 strength = gr.Slider(
@@ -168,6 +168,8 @@ class Page:
             form = Form(*values)
             locale = locale_of(request.headers.get("accept-language", ""))
             wish = await form.wish()
+            # Gradio empties the outputs of an event that yields nothing, as an overtaken one does.
+            yield gr.skip(), gr.skip()
             async for frame in self.visitors.of(request.session_hash or "").draw(wish):
                 view = self.view(frame, locale)
                 drawn_again = form.randomize or form.seed is None
@@ -201,20 +203,13 @@ class Page:
         return f'<p class="{kind}" role="status">{sentence}</p>'
 
 
-def picture_input_class(gr: Any) -> Any:
-    """Return a picture input that hands over the uploaded file as it came.
+def as_uploaded(payload: Any) -> str | None:
+    """Return the path of an uploaded file as it came.
 
-    Gradio's own opens every upload with Pillow on the event loop; our intake does that elsewhere,
-    within bounds, and says in words what is wrong with a file.
+    Gradio's own way opens every upload with Pillow on the event loop; our intake does that
+    elsewhere, within bounds, and says in words what is wrong with a file.
     """
-
-    class PictureInput(gr.Image):  # type: ignore[misc]  # known only at run time
-        is_template = True  # it looks in the browser as its base class does
-
-        def preprocess(self, payload: Any) -> str | None:
-            return None if payload is None else payload.path
-
-    return PictureInput
+    return None if payload is None else payload.path
 
 
 def empty_view() -> str:

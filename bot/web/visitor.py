@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ No Discord guild has this id."""
 
 SETTLE_SECONDS: Final = 0.1
 """How long a wish waits for the next key press before it costs a picture."""
+
+EAGER_SECONDS: Final = 0.5
+"""After this long without a picture a wish waits for no key press: pictures follow the typing."""
 
 MOST_VISITORS: Final = 512
 
@@ -61,6 +65,7 @@ class Visitor:
         self._settle_s = settle_s
         self._overtaken = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._drawn_at = -math.inf
 
     async def draw(self, wish: Wish) -> AsyncIterator[Frame]:
         """Yield the frames of `wish`; none once a newer wish has overtaken it.
@@ -70,11 +75,13 @@ class Visitor:
         """
         self._overtaken.set()
         overtaken = self._overtaken = asyncio.Event()
-        wait = self._settle_s
+        loop = asyncio.get_running_loop()
+        wait = self._settle_s if loop.time() - self._drawn_at < EAGER_SECONDS else 0.0
         while not await _happens(overtaken, wait):
             async with self._turn:
                 if overtaken.is_set():
                     return
+                self._drawn_at = loop.time()
                 frame = await self._try(wish)
             yield frame
             if not frame.waiting or not isinstance(frame.error, RateLimited):
