@@ -70,7 +70,8 @@ class Results(commands.Cog):
     async def _job(self, interaction: discord.Interaction[TurboBot], press: Press) -> Job | None:
         """Return the stored job behind a press, or None when the store has lost it.
 
-        A custom_id can be forged by any app user; a job counts only under its own message.
+        A custom_id can be forged by any app user; a job counts only under its own message, and a
+        private one only for its own member.
         """
         try:
             job = await self.bot.store.get_job(press.job_id)
@@ -82,6 +83,8 @@ class Results(commands.Cog):
         if job.guild_id != interaction.guild_id:
             return None
         if job.message_id is not None and job.message_id != interaction.message.id:
+            return None
+        if job.parameters.get("private") and job.user_id != interaction.user.id:
             return None
         return job
 

@@ -25,5 +25,6 @@ async def test_a_zombie_connection_is_replaced(tmp_path: Path) -> None:
                 return False
             return bool(record["response"]["files"])
 
-        assert not await is_answered()
         await eventually(is_answered, timeout=120)
+        sent = await place.member.traffic(kind="gateway")
+        assert any("RESUMED" in entry["name"] for entry in sent)
