@@ -320,11 +320,14 @@ def doctor(
 def bench(context: typer.Context) -> None:
     """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options.
 
-    `bench soak` and `bench overhead` measure the whole bot over the wire instead.
+    `bench soak` and `bench overhead` measure the whole bot over the wire instead, `bench scale`
+    the way to engines on a Ray cluster.
     """
     from bot.bench import main as run_bench
-    from bot.bench import whole_bot
+    from bot.bench import scale, whole_bot
 
+    if context.args[:1] == ["scale"]:
+        raise typer.Exit(scale.main(context.args[1:]))
     if context.args[:1] and context.args[0] in whole_bot.NAMES:
         logs.set_up("CRITICAL")
         raise typer.Exit(whole_bot.run(context.args, _null_bot))
