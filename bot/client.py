@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -47,6 +48,11 @@ EXTENSIONS: Final = tuple(
 )
 
 TREE_HASH: Final = "command_tree_hash"
+
+REQUESTS: Final = frozenset({"INTERACTION_CREATE", "MESSAGE_CREATE"})
+"""Events that may start a picture; each has an id of its own."""
+
+REMEMBERED_REQUESTS: Final = 10_000
 
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
@@ -178,14 +184,17 @@ class TurboBot(commands.AutoShardedBot):
         self.studio = studio
         self.store = store
         self.malformed_events = 0
+        self.repeated_events = 0
+        self._asked: OrderedDict[str, None] = OrderedDict()
         self._waiting: dict[int, str] = {}
         self._guard_parsers()
 
     def _guard_parsers(self) -> None:
-        """Keep one malformed gateway event from ending the process.
+        """Keep one malformed gateway event from ending the process, and one request from two runs.
 
         discord.py parses events inside the connection's own loop, so that an exception there
         (a missing key is enough) ends the shard and with it the client. There is no public hook.
+        A resumed connection may repeat what arrived just before the old one broke.
         """
         parsers = self._connection.parsers
         for event, parse in list(parsers.items()):
@@ -194,12 +203,25 @@ class TurboBot(commands.AutoShardedBot):
     def _guarded(self, event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         def guarded(data: Any) -> None:
             try:
+                if event in REQUESTS and self._was_asked(data["id"]):
+                    self.repeated_events += 1
+                    log.info("gateway event %s was repeated and is left out", event)
+                    return
                 parse(data)
             except Exception:
                 self.malformed_events += 1
                 log.exception("gateway event %s could not be read and was left out", event)
 
         return guarded
+
+    def _was_asked(self, snowflake: str) -> bool:
+        """Note a request's id; return whether it was noted before."""
+        if snowflake in self._asked:
+            return True
+        self._asked[snowflake] = None
+        if len(self._asked) > REMEMBERED_REQUESTS:
+            self._asked.popitem(last=False)
+        return False
 
     # Waiting replies: deleting the "thinking" message is how a member says never mind.
 

@@ -99,6 +99,7 @@ class Studio:
         self.styles = styles
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
+        self._accepted: set[str] = set()
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -111,8 +112,8 @@ class Studio:
         return self._open
 
     def is_working_on(self, job_id: str) -> bool:
-        """Return whether the pictures of `job_id` are being drawn here."""
-        return job_id in self._running
+        """Return whether `job_id` is being drawn or delivered here."""
+        return job_id in self._accepted
 
     async def drain(self, seconds: float) -> None:
         """Admit nothing more, finish what runs within `seconds`, answer the rest in words.
@@ -249,6 +250,7 @@ class Studio:
         try:
             request, rules = await accept()
             job_id = request.job_id
+            self._accepted.add(job_id)
             result = await self._work(reply, request, rules)
             if not await self.journal.may_answer(job_id):
                 log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
@@ -270,6 +272,8 @@ class Studio:
         except Exception as error:
             log.exception("job=%s kind=%s outcome=failed", job_id, kind)
             return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
+        finally:
+            self._accepted.discard(job_id)
 
     async def _work(self, reply: Reply, request: ImageRequest, rules: GuildSettings) -> ImageResult:
         """Run the request where `abandon` and `drain` can reach it.

@@ -73,6 +73,8 @@ class SoakReport:
     outcomes: dict[str, int]
     faults: dict[str, int]
     malformed_events: int
+    repeated_events: int
+    taken_over: int
     seconds: float
     pictures_per_second: float
     ack_p50_ms: float
@@ -254,6 +256,8 @@ async def _judge(
         outcomes=dict(Counter(str(one.code or one.state) for one in run.outcomes)),
         faults=faults,
         malformed_events=app.bot.malformed_events,
+        repeated_events=app.bot.repeated_events,
+        taken_over=app.bot.get_cog("Recover").recovery.resumed,
         seconds=round(seconds, 1),
         pictures_per_second=round(len(drawn) / seconds, 1),
         ack_p50_ms=round(percentile(acks, 0.5), 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,20 @@ async def test_a_storm_of_malformed_events_costs_no_answer(
     for one in sent:
         record = await place.member.wait_response(one, until="files", timeout=60)
         assert record["response"]["files"]
+
+
+async def test_a_repeated_event_is_one_request(place: Town) -> None:
+    """Whatever the connection repeats after a resume is drawn once."""
+    sent = await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
+    await place.member.wait_response(sent, until="files", timeout=30)
+    (session,) = place.sandbox.core.gateway.sessions.values()
+    events = [json.loads(text) for _, text in session._sent if "INTERACTION_CREATE" in text]
+    before = len(await place.member.messages("general", user="ada"))
+    session.push("INTERACTION_CREATE", events[-1]["d"])
+
+    async def is_counted() -> bool:
+        return place.app.bot.repeated_events == 1
+
+    await eventually(is_counted)
+    assert place.app.studio.running == 0
+    assert len(await place.member.messages("general", user="ada")) == before
