@@ -25,6 +25,10 @@ from bot.web.visitor import Frame, Visitors
 FIRST_SEED: Final = 42
 """The seed the page opens with, as in the article it follows."""
 
+STAMP: Final = "(...values) => [...values.slice(0, -1), performance.now()]"
+"""Run in the browser: the last input becomes the time of the event. Requests may pass each other
+on their way, and only this tells which one was made last."""
+
 STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
@@ -52,6 +56,7 @@ class Form:
     steps: float
     seed: float | None
     randomize: bool
+    stamp: float
 
     async def wish(self) -> Wish:
         """Return what is asked for, with the uploaded picture's bytes."""
@@ -140,17 +145,21 @@ class Page:
                         elem_id="seed",
                     )
                     randomize = gr.Checkbox(False, label="Randomize each time", elem_id="randomize")
-            controls = (prompt, source, strength, guidance, steps, seed, randomize)
+            stamp = gr.Number(0, visible=False)
+            controls = (prompt, source, strength, guidance, steps, seed, randomize, stamp)
             gr.on(
                 [
                     submit.click,
-                    prompt.input,
-                    prompt.submit,
+                    # Unlike `input` these also come of pasted text; nothing but the visitor
+                    # changes the two.
+                    prompt.change,
                     source.change,
-                    *(one.input for one in controls[2:]),
+                    prompt.submit,
+                    *(one.input for one in (strength, guidance, steps, seed, randomize)),
                 ],
                 self._listener(gr),
                 inputs=list(controls),
+                js=STAMP,
                 outputs=[shown, seed],
                 # What is overtaken is dropped here, not by the browser, which knows no limits.
                 trigger_mode="multiple",
@@ -170,7 +179,9 @@ class Page:
             wish = await form.wish()
             # Gradio empties the outputs of an event that yields nothing, as an overtaken one does.
             yield gr.skip(), gr.skip()
-            async for frame in self.visitors.of(request.session_hash or "").draw(wish):
+            async for frame in self.visitors.of(request.session_hash or "").draw(
+                wish, stamp=form.stamp
+            ):
                 view = self.view(frame, locale)
                 drawn_again = form.randomize or form.seed is None
                 yield view, wish.seed if drawn_again and frame.result else gr.skip()

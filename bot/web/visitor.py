@@ -66,13 +66,18 @@ class Visitor:
         self._overtaken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._drawn_at = -math.inf
+        self._newest = -math.inf
 
-    async def draw(self, wish: Wish) -> AsyncIterator[Frame]:
+    async def draw(self, wish: Wish, *, stamp: float) -> AsyncIterator[Frame]:
         """Yield the frames of `wish`; none once a newer wish has overtaken it.
 
+        `stamp` is the browser's time of the wish in any unit: wishes may arrive out of order.
         A used-up limit is waited for, so that whoever goes on typing sees the newest picture as
         soon as there may be one.
         """
+        if stamp < self._newest:
+            return
+        self._newest = stamp
         self._overtaken.set()
         overtaken = self._overtaken = asyncio.Event()
         loop = asyncio.get_running_loop()

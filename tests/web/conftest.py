@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp
 import pytest
+
+from bot.engine.null import NullPipeline
+from bot.engine.scheduler import BatchScheduler
+from bot.imaging.fetch import PictureFetcher
+from bot.imaging.intake import Intake
+from bot.policy import Defaults
+from bot.ratelimit import Quota, RateLimiter
+from bot.service import ImageService
+from bot.web.page_server import serve_page
+
+AMPLE = Quota(1000, 60)
 
 
 @pytest.fixture
@@ -14,3 +30,43 @@ def port() -> int:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
     return number
+
+
+@asynccontextmanager
+async def service_of(
+    pipeline: Callable[[], NullPipeline], *, member: Quota = AMPLE
+) -> AsyncIterator[ImageService]:
+    """Yield a service with its real parts; only the model is null."""
+    workers = ThreadPoolExecutor(2)
+    limiter = RateLimiter(guild=AMPLE, member=member)
+    scheduler = BatchScheduler([pipeline])
+    await scheduler.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield ImageService(
+                limiter=limiter,
+                fetcher=PictureFetcher(session),
+                intake=Intake(workers),
+                scheduler=scheduler,
+                encoders=workers,
+                model="null",
+            )
+    finally:
+        await scheduler.stop(0)
+        await limiter.close()
+        workers.shutdown()
+
+
+@asynccontextmanager
+async def serving(
+    pipeline: Callable[[], NullPipeline] = NullPipeline,
+    *,
+    defaults: Defaults | None = None,
+    **options: Any,
+) -> AsyncIterator[str]:
+    """Yield the URL of a live page on a free port of this machine."""
+    async with (
+        service_of(pipeline) as service,
+        serve_page(service, defaults or Defaults(), port=0, **options) as url,
+    ):
+        yield url
