@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -116,7 +117,17 @@ async def test_nodes_that_join_are_used_and_those_that_leave_are_drained(ray: Ra
         assert all(map(is_right, await ticket.result(), wanted))
         await until(lambda: [link.slot.node for link in links(front)] == [third.node_id])
         assert (front.engines_lost, front.stats().drawn) == (1, 64)
+
+        # Nobody is left: requests wait for a while, then they are told.
+        front.patience_seconds = 3.0
         await asyncio.to_thread(ray.lose, third)
+        await until(lambda: not links(front))
+        ticket = front.submit(draws(1), guild_id=1, user_id=1)
+        with pytest.raises(EngineError, match="no engine is left"):
+            await ticket.result()
+        with pytest.raises(EngineError, match="no engine is left"):
+            front.submit(draws(1), guild_id=1, user_id=1)
+        assert front.stats().state == "failed"
 
 
 async def test_fronts_share_engines_by_the_guilds_that_wait(ray: RayHarness) -> None:
@@ -139,6 +150,15 @@ async def test_fronts_share_engines_by_the_guilds_that_wait(ray: RayHarness) -> 
         assert len(await left.result()) == 1
         await one.submit(draws(1, 2), guild_id=9, user_id=9).result()
         assert one.engines_lost == 0
+
+
+async def test_engines_end_when_no_front_is_left(ray: RayHarness) -> None:
+    async with ray.front(null_engine(), cpu_engines=1, idle_seconds=1.0) as front:
+        (pid,) = front.pids
+        await asyncio.sleep(2.0)
+        assert psutil.pid_exists(pid)
+        await front.stop(0)
+        await until(lambda: not psutil.pid_exists(pid))
 
 
 async def test_an_engine_that_says_nothing_is_replaced(ray: RayHarness) -> None:
