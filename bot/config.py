@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         default=None,
         description="Ray cluster that draws instead of this machine: `auto` starts or finds a "
-        "local one, `ray://host:10001` joins another (extra `ray`).",
+        "local one, `host:6379` joins another (extra `ray`).",
     )
     ray_cpu_engines: int = Field(
         default=0, ge=0, description="Engines without a GPU on the Ray cluster; 0 uses its GPUs."

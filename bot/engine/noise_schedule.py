@@ -20,6 +20,7 @@ from bot.request import effective_steps
 
 ANCESTRAL = "EulerAncestralDiscreteScheduler"
 PLAIN = "EulerDiscreteScheduler"
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
 SUPPORTED = (ANCESTRAL, PLAIN)
 
 
@@ -59,14 +60,16 @@ class NoiseSchedule:
                 "them if the model allows it.",
                 exit_code=exit_codes.MODEL,
             )
-        if config.prediction_type not in ("epsilon", "v_prediction"):
+        # As in diffusers: its Euler-ancestral scheduler takes no model that predicts the sample.
+        known = PREDICTIONS if name == PLAIN else PREDICTIONS[:2]
+        if config.prediction_type not in known:
             raise StartupError(
-                f"The model folder's prediction_type is {config.prediction_type!r}; supported are "
-                "'epsilon' and 'v_prediction'.",
+                f"The model folder's prediction_type is {config.prediction_type!r}; with {name} "
+                f"supported are {', '.join(known)}.",
                 exit_code=exit_codes.MODEL,
             )
         self.ancestral = name == ANCESTRAL
-        self.v_prediction = config.prediction_type == "v_prediction"
+        self.prediction_type = str(config.prediction_type)
         self._scheduler_class = type(noise_scheduler)
         self._config = config
         self.plan = lru_cache(maxsize=512)(self._plan)
@@ -104,10 +107,12 @@ class NoiseSchedule:
         up = (to**2 * (s**2 - to**2) / s**2) ** 0.5 if self.ancestral else 0.0
         down = max(to**2 - up**2, 0.0) ** 0.5
         input_scale = (s**2 + 1) ** -0.5
-        if not self.v_prediction:
+        if self.prediction_type == "epsilon":
             return input_scale, 1.0, down - s, up
-        # x0 = x/(σ²+1) − m·σ/√(σ²+1), then x += (x − x0)/σ · (σ_down − σ).
+        # x += (x − x0)/σ · (σ_down − σ), where x0 is m itself or x/(σ²+1) − m·σ/√(σ²+1).
         along = (down - s) / s
+        if self.prediction_type == "sample":
+            return input_scale, 1.0 + along, -along, up
         cx = 1.0 + along * (1 - 1 / (s**2 + 1))
         cm = along * s * input_scale
         return input_scale, cx, cm, up
