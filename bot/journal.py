@@ -82,11 +82,16 @@ class Journal:
 
     async def keep_claims(self) -> None:
         """Renew this process's claims until cancelled."""
+        pause = self.claim_seconds / 3
         while True:
-            await asyncio.sleep(self.claim_seconds / 3)
+            await asyncio.sleep(pause)
             began = time.monotonic()
             if await self._try("claims", self.store.renew_claims(self.owner, self.claim_seconds)):
                 self._renewed_at = began
+                pause = self.claim_seconds / 3
+            else:
+                # A store that is busy for a moment must not cost us what we are working on.
+                pause = self.claim_seconds / 15
 
     async def release(self) -> None:
         """Let go of what is not answered, so that the next process need not wait for it."""

@@ -65,6 +65,24 @@ async def test_one_picture_is_seen(
     assert (await place.member.faults())[0]["hits"] >= 1
 
 
+@pytest.mark.parametrize(
+    "name", ["503", "reset", "reset twice", "reset after it was done", "limited without via"]
+)
+async def test_an_acknowledgement_is_tried_again_within_three_seconds(
+    place: Town, pace: type[PacedPipeline], name: str
+) -> None:
+    """The picture takes longer than Discord waits, so that nothing else can save the answer."""
+    pace.seconds = 2.0
+    await place.member.fault("rest", route=CALLBACK, **FAULTS[name])
+    sent = await place.member.command(
+        "/imagine prompt:a cat private:true", user="ada", channel="general"
+    )
+    record = await place.member.wait_response(sent, until="files", timeout=60)
+    assert record["deferred"]
+    assert record["ack_ms"] < 3000
+    assert record["response"]["files"]
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_mention_is_answered_once(place: Town, fault: dict[str, Any]) -> None:
     await place.member.fault("rest", route=CHANNEL, method="POST", **fault)
