@@ -23,6 +23,7 @@ from torch import nn
 from bot.models.starter import grammar, photos
 from bot.models.starter.grammar import Scope
 from bot.models.starter.layout import arrange
+from bot.models.starter.muon import advance, optimizers
 from bot.models.starter.render import render
 from bot.models.starter.unet import CHANNELS, SCALE
 
@@ -186,10 +187,9 @@ class DecoderTrainer:
             (weight, mask == 0, weight.detach().clone())
             for weight, mask in frozen_entries(self.vae.decoder)
         ]
-        # Not Muon: its even-handed steps shake the trunk that carries colour.
-        self.optimizer = torch.optim.AdamW(
-            self.vae.decoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0
-        )
+        # Muon inside the resnets only: its even-handed steps would shake the trunk.
+        inside = ("conv1", "conv2")
+        self.optimizers = optimizers(self.vae.decoder, rate=rate, hidden=inside)
 
     def batch(self, size: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return latents in RGB -1..1 (size, 3, side/8, side/8) and crops (size, 3, side, side)."""
@@ -222,10 +222,7 @@ class DecoderTrainer:
         error = drawn.float() - sharp
         (error.abs().mean() + error.square().mean()).backward()
         nn.utils.clip_grad_norm_(self.vae.decoder.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        advance(self.optimizers, rate)
         with torch.no_grad():
             for weight, still, before in self.frozen:
                 weight.copy_(torch.where(still, before, weight))

@@ -109,6 +109,10 @@ class LessonMaker:
         if photo_rows:
             self._photos(photo_rows, before, wanted, timesteps)
         captions = [grammar.caption(prompt, self.rng) for prompt in prompts]
+        # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
+        weight = weight * torch.tensor([2.0 if own < KEEP else 1.0 for own in timesteps]).view(
+            -1, 1, 1, 1
+        )
         told = torch.tensor([attributes(prompt) for prompt in prompts])
         at = torch.tensor(timesteps)
         sigma = self.sigmas[at].view(-1, 1, 1, 1)

@@ -6,7 +6,7 @@ half the pictures that AdamW does. Convolutions count as matrices of (out, in ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -55,20 +55,29 @@ class Muon(torch.optim.Optimizer):
                 parameter.add_(update, alpha=-group["lr"] * size)
 
 
+EDGES = ("conv_in", "conv_out")
 ADAM_SHARE = 0.1
 """AdamW's rate as a share of Muon's."""
 
 
-def optimizers(model: Any, *, rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon for a model's hidden matrices, AdamW for its first and last layer and vectors."""
-    edges = ("conv_in", "conv_out")
-    hidden: list[torch.Tensor] = []
+def optimizers(
+    model: Any, *, rate: float, hidden: Sequence[str] = ("",), edges: Sequence[str] = EDGES
+) -> list[torch.optim.Optimizer]:
+    """Return Muon for a model's hidden matrices, and AdamW for everything else.
+
+    A matrix is hidden if its name holds one of `hidden` and starts with none of `edges`.
+    """
+    inner: list[torch.Tensor] = []
     others: list[torch.Tensor] = []
     for name, parameter in model.named_parameters():
-        is_hidden = parameter.ndim >= 2 and not name.startswith(edges)
-        (hidden if is_hidden else others).append(parameter)
+        is_inner = (
+            parameter.ndim >= 2
+            and any(part in name for part in hidden)
+            and not name.startswith(tuple(edges))
+        )
+        (inner if is_inner else others).append(parameter)
     return [
-        Muon(hidden, lr=rate),
+        Muon(inner, lr=rate),
         torch.optim.AdamW(others, lr=rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
