@@ -16,7 +16,7 @@ class LoopLag:
     """Asks to be woken every `interval_s` and measures how much later it was.
 
     Each of `listeners` hears every lag, in seconds, on the event loop. A lag above `warn_s` is
-    logged: something blocked the loop, and Discord may have waited for its heartbeat.
+    logged: Discord may have waited that long for its heartbeat.
     """
 
     def __init__(
@@ -48,6 +48,14 @@ class LoopLag:
     def _note(self, lag: float) -> None:
         self._recent.append(lag)
         if lag > self.warn_s:
-            log.warning("the event loop was blocked for %.1f s", lag)
+            log.warning(
+                "the event loop woke %.1f s late: something blocks it, or the machine has too much "
+                "to do",
+                lag,
+            )
         for listener in self._listeners:
-            listener(lag)
+            try:
+                listener(lag)
+            except Exception:
+                # The next measurement matters more than one that was not heard.
+                log.exception("a listener of the event loop's lag failed")

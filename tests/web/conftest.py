@@ -67,6 +67,6 @@ async def serving(
     """Yield the URL of a live page on a free port of this machine."""
     async with (
         service_of(pipeline) as service,
-        serve_page(service, defaults or Defaults(), port=0, **options) as url,
+        serve_page(service, defaults or Defaults(), **{"port": 0, **options}) as url,
     ):
         yield url
