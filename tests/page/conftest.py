@@ -26,6 +26,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+NO_PLAYWRIGHT = "the Python package playwright is not installed"
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 Enter = Callable[..., Awaitable["Visitor"]]
@@ -42,9 +43,7 @@ def chromium() -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Yield one Chromium for all of the page's tests."""
-    playwright = pytest.importorskip(
-        "playwright.async_api", reason="the Python package playwright is not installed"
-    )
+    playwright = pytest.importorskip("playwright.async_api", reason=NO_PLAYWRIGHT)
     async with playwright.async_playwright() as driver:
         started = await driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         playwright.expect.set_options(timeout=20_000)

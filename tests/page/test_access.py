@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from playwright.async_api import expect
 
 from tests.e2e import Town
-from tests.page.conftest import Enter
-from tests.page.visitor import Visitor
+from tests.page.conftest import NO_PLAYWRIGHT, Enter
 from tests.pictures import png
 
+if TYPE_CHECKING:
+    from tests.page.visitor import Visitor
+
+expect = pytest.importorskip("playwright.async_api", reason=NO_PLAYWRIGHT).expect
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BAD = frozenset({"serious", "critical"})

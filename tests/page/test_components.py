@@ -11,12 +11,12 @@ import discord
 import pytest
 import pytest_asyncio
 from discord import app_commands, ui
-from playwright.async_api import expect
 
 from bot.sandbox import Sandbox
-from tests.page.conftest import Enter
+from tests.page.conftest import NO_PLAYWRIGHT, Enter
 from tests.pictures import png
 
+expect = pytest.importorskip("playwright.async_api", reason=NO_PLAYWRIGHT).expect
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -93,6 +93,8 @@ class Showcase(discord.Client):
             app_commands.Command(name="ignore", description="No answer", callback=ignore)
         )
 
+        self.tree.add_command(app_commands.ContextMenu(name="Wave", callback=wave))
+
     async def setup_hook(self) -> None:
         await self.tree.sync()
 
@@ -117,6 +119,10 @@ async def form(interaction: discord.Interaction[Any]) -> None:
 
 async def ignore(interaction: discord.Interaction[Any]) -> None:
     return
+
+
+async def wave(interaction: discord.Interaction[Any], user: discord.User) -> None:
+    await interaction.response.send_message(f"waves at {user.mention}")
 
 
 async def embed(interaction: discord.Interaction[Any]) -> None:
@@ -240,3 +246,14 @@ async def test_an_embed_links_to_foreign_pictures_without_loading_them(enter: En
     await expect(card.locator("dt")).to_have_text("Wind")
     address = "https://elsewhere.example/sky.png"
     await expect(card.get_by_role("link")).to_have_attribute("href", address)
+
+
+async def test_an_app_runs_on_the_author_of_a_message(enter: Enter, sandbox: Sandbox) -> None:
+    ada = await enter()
+    async with sandbox.client() as member:
+        await member.send("hello", user="ben", channel="general")
+    await ada.last.hover()
+    await (await ada.button("More")).click()
+    await ada.page.get_by_role("menuitem", name="Apps on Ben").click()
+    await ada.page.get_by_role("menuitem", name="Wave").click()
+    await expect(ada.last).to_contain_text("waves at @Ben")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.async_api import expect
 
 from bot.sandbox import Sandbox
 from tests.e2e import Town
-from tests.page.conftest import Enter
+from tests.page.conftest import NO_PLAYWRIGHT, Enter
 from tests.pictures import png
 
+expect = pytest.importorskip("playwright.async_api", reason=NO_PLAYWRIGHT).expect
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 

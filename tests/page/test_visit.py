@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
 
 from tests.e2e import Town
-from tests.page.conftest import Enter
+from tests.page.conftest import NO_PLAYWRIGHT, Enter
 from tests.pictures import sideways_photo
 
+expect = pytest.importorskip("playwright.async_api", reason=NO_PLAYWRIGHT).expect
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 

@@ -59,7 +59,7 @@ export class CommandForm {
   #textField(option) {
     const long = option.type === KIND.STRING && !option.choices?.length && !option.autocomplete;
     const input = h(long ? "textarea" : "input", { class: "option-input", rows: long ? 1 : null,
-      type: long ? null : "text", "aria-label": option.shown, "aria-describedby": "option-help",
+      type: long ? null : "text", size: long ? null : 8, cols: long ? 8 : null, "aria-label": option.shown, "aria-describedby": "option-help",
       "aria-required": String(Boolean(option.required)), spellcheck: "false", autocomplete: "off",
       inputmode: { [KIND.INTEGER]: "numeric", [KIND.NUMBER]: "decimal" }[option.type] ?? null,
       "data-option": option.name });

@@ -91,7 +91,9 @@ function row(entry) {
   const details = h("details", { class: bad ? "broken" : "" }, summary,
     entry.rule ? h("p", { class: "wire-rule" }, icon("warning", 14), entry.rule) : null);
   details.addEventListener("toggle", () => {
-    if (details.open && !details.querySelector(".wire-body")) details.append(bodyOf(entry));
+    if (!details.open) return;
+    if (!details.querySelector(".wire-body")) details.append(bodyOf(entry));
+    details.scrollIntoView({ block: "nearest" });
   });
   return h("li", {}, details);
 }
