@@ -64,6 +64,8 @@ class Results(commands.Cog):
                 await self._draw_again(interaction, press)
             case Action.CANCEL:
                 await self._cancel(interaction, press)
+            case Action.RETRY:
+                await self._retry(interaction, press)
 
     # Finding what the press is about
 
@@ -150,6 +152,25 @@ class Results(commands.Cog):
             )
         return replace(
             before, count=1, size=None, scale=UPSCALE, strength=UPSCALE_STRENGTH, sources=(source,)
+        )
+
+    async def _retry(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+        """Draw what the engine failed on or had no time for, as it was asked for, same seed."""
+        job = await self._job(interaction, press)
+        if job is None:
+            raise NotAllowed("request_forgotten")
+        before = wish_of_job(job.parameters)
+
+        async def wish() -> Wish:
+            sources = [await refreshed(self.bot, one) for one in before.sources]
+            return replace(before, sources=tuple(sources))
+
+        await self.bot.studio.draw(
+            InteractionReply(interaction, ephemeral=before.private),
+            wish,
+            asker_of(interaction),
+            kind=str(press.action),
+            parent=press.job_id,
         )
 
     async def _choose(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ def _keep(options: argparse.Namespace, report: dict[str, Any]) -> None:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": cores(),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
     options.json.write_text(json.dumps({"about": about} | report, indent=1) + "\n", "utf-8")
 

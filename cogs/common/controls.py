@@ -34,6 +34,7 @@ class Action(StrEnum):
     DELETE = "delete"
     CHOOSE = "choose"
     CANCEL = "cancel"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ _STYLES: Final = {
     Action.UPSCALE: ("🔍", discord.ButtonStyle.secondary),
     Action.DELETE: ("🗑️", discord.ButtonStyle.danger),
     Action.CANCEL: ("✖️", discord.ButtonStyle.secondary),
+    Action.RETRY: ("🔁", discord.ButtonStyle.primary),
 }
 
 UNDER_RESULTS: Final = (
@@ -162,3 +164,8 @@ def control_rows(
 def cancel_button(job_id: str, *, locale: str) -> discord.ui.ActionRow[Any]:
     """Return the row with the button that leaves the queue."""
     return discord.ui.ActionRow(button(Action.CANCEL, job_id, 0, locale=locale))
+
+
+def retry_button(job_id: str, *, locale: str) -> discord.ui.ActionRow[Any]:
+    """Return the row with the button that asks for the same picture again."""
+    return discord.ui.ActionRow(button(Action.RETRY, job_id, 0, locale=locale))

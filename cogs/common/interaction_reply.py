@@ -13,10 +13,8 @@ import discord
 from bot.journal import Line, Posted
 from bot.replies import (
     Outgoing,
-    error_text,
     is_refusal,
     result_message,
-    text_message,
     waiting_view,
     when,
 )
@@ -34,6 +32,7 @@ from cogs.common.delivery import (
     is_transient,
 )
 from cogs.common.posted import posted_of
+from cogs.common.refusal import refusal_message
 from cogs.common.rungs import TokenWays, channel_rungs, send_once
 from cogs.common.shrink import within_limit
 
@@ -218,8 +217,8 @@ class InteractionReply:
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture, to the member alone where possible."""
-        text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
-        await self._send(text_message(text), job_id, quietly=is_refusal(error))
+        message = refusal_message(error, locale=self.locale, job_id=job_id)
+        await self._send(message, job_id, quietly=is_refusal(error))
 
     async def _send(
         self, message: Outgoing, job_id: str, *, quietly: bool = False

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import discord
 
 from bot.journal import Line, Posted
-from bot.replies import Outgoing, error_text, result_message, text_message
+from bot.replies import Outgoing, result_message
 from bot.request import ImageResult
 from cogs.common.controls import control_rows
 from cogs.common.delivery import Rung, climb_down, describe
 from cogs.common.posted import posted_of
+from cogs.common.refusal import refusal_message
 from cogs.common.rungs import send_once
 from cogs.common.shrink import within_limit
 
@@ -76,8 +76,8 @@ class MessageReply:
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Reply with the sentence. Raises DeliveryFailed."""
-        text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
-        await self._send(text_message(text), f"{self.message.id}e")
+        message = refusal_message(error, locale=self.locale, job_id=job_id)
+        await self._send(message, f"{self.message.id}e")
 
     async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
         if self._typing is not None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import discord
 
 from bot.journal import Line, Posted
-from bot.replies import Outgoing, error_text, result_message, text_message
+from bot.replies import Outgoing, result_message
 from bot.request import ImageResult
 from cogs.common.controls import control_rows
 from cogs.common.delivery import Rung, climb_down
 from cogs.common.posted import posted_of
+from cogs.common.refusal import refusal_message
 from cogs.common.rungs import ORIGINAL, TokenWays, channel_rungs, send_once
 from cogs.common.shrink import within_limit
 
@@ -89,8 +90,8 @@ class RecoveredReply:
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture. Raises DeliveryFailed."""
-        text = error_text(error, locale=self.locale, now=time.time(), job_id=job_id)
-        await self._send(text_message(text), f"{self.job.job_id}e")
+        message = refusal_message(error, locale=self.locale, job_id=job_id)
+        await self._send(message, f"{self.job.job_id}e")
 
     async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
         job = self.job

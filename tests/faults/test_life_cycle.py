@@ -64,7 +64,7 @@ async def test_what_cannot_be_finished_is_answered_in_words(
 ) -> None:
     pace.seconds = 3.0
     async with a_bot(sandbox, tmp_path, BatchScheduler([pace]), drain_seconds=0.2) as app:
-        sent = await asked(member)
+        sent = await asked(member, "/imagine prompt:a cat seed:7")
         store = app.store
         (job,) = await store.unfinished_jobs()
     record = await member.wait_response(sent, timeout=5)
@@ -74,6 +74,11 @@ async def test_what_cannot_be_finished_is_answered_in_words(
     await again.close()
     assert ended is not None
     assert (ended.state, ended.error_code) == (JobState.FAILED, "engine_stopping")
+    assert ended.parameters["seed"] == 7
+    async with a_bot(sandbox, tmp_path):
+        pressed = await member.press(record["response"]["id"], "Retry", user="ada")
+        retried = await member.wait_response(pressed, until="files", timeout=30)
+    assert "-7." in retried["response"]["files"][0]["filename"]
 
 
 async def test_who_asks_while_it_ends_is_told_so(
