@@ -27,6 +27,7 @@ class Town:
     app: App
     member: SandboxClient
     expected_rules: list[str] = field(default_factory=list)
+    tolerated_codes: set[str] = field(default_factory=set)
 
     async def command(self, text: str, user: str = "ada", **options: Any) -> dict[str, Any]:
         """Send a command as typed and return the record of its answer."""

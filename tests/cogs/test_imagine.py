@@ -115,6 +115,9 @@ async def test_a_quick_picture_is_the_first_response(place: Town) -> None:
 
 
 async def test_two_hundred_at_once_are_all_acknowledged_and_answered(place: Town) -> None:
+    # On a busy machine an acknowledgement whose answer is slow is sent again, to be told that the
+    # first had arrived.
+    place.tolerated_codes.add("40060")
     users = [f"member{number}" for number in range(50)]
     for user in users:
         await place.member.create_user(user)
