@@ -22,7 +22,7 @@ from bot.request import (
     Wish,
 )
 from bot.words import say
-from cogs.common.delivery import with_retries
+from cogs.common.delivery import ALREADY_ACKNOWLEDGED, with_retries
 from cogs.common.live_controls import Choice, drawing_buttons, going_on_buttons
 from cogs.common.posted import posted_of
 
@@ -103,13 +103,22 @@ class LiveReply:
 
         async def send() -> discord.Message:
             files: dict[str, Any] = {}
+            answer: discord.InteractionCallbackResponse[Any] | None = None
             if result is not None:
                 files["attachments"] = files_of(result.pictures, result.request)
             async with self._lock:
-                if self.interaction.response.is_done():
+                if not self.interaction.response.is_done():
+                    try:
+                        answer = await self.interaction.response.edit_message(
+                            view=self.panel, **files
+                        )
+                    except discord.HTTPException as error:
+                        # Cut off after Discord had taken it: the edit below mends the rest.
+                        if error.code != ALREADY_ACKNOWLEDGED:
+                            raise
+                        answer = None
+                if answer is None:
                     return await self.interaction.edit_original_response(view=self.panel, **files)
-                answer = await self.interaction.response.edit_message(view=self.panel, **files)
-            assert answer is not None
             assert isinstance(answer.resource, discord.InteractionMessage)
             return answer.resource
 

@@ -263,3 +263,19 @@ async def test_a_type_that_lies_is_not_believed(place: Town) -> None:
         "/remix prompt:snow", user="ada", files={"image": ("cat.png", picture)}
     )
     assert record["response"]["files"]
+
+
+@pytest.mark.parametrize("name", ["503", "reset", "reset after it was done", "limited without via"])
+async def test_a_live_panel_redraws_through_faults(place: Town, name: str) -> None:
+    opened = await place.command("/live prompt:a cat", user="ada")
+    panel = opened["response"]
+    await place.member.fault("rest", route=CALLBACK, **FAULTS[name])
+    pressed = await place.member.press(panel["id"], "New seed", user="ada")
+    await place.member.wait_response(pressed, timeout=30)
+
+    async def is_redrawn() -> bool:
+        shown = await place.member.message(panel["id"], user="ada")
+        return bool(shown["files"]) and shown["files"][0]["id"] != panel["files"][0]["id"]
+
+    await eventually(is_redrawn, timeout=30)
+    assert len((await place.member.message(panel["id"], user="ada"))["files"]) == 1
