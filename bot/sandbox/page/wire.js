@@ -1,7 +1,7 @@
 /** The wire: every gateway event, REST call and CDN fetch, with bodies and rules broken. */
 
 import * as api from "./api.js";
-import { fill, h, icon, iconButton, toast } from "./dom.js";
+import { bytes, fill, h, icon, iconButton, toast } from "./dom.js";
 import { write } from "./time.js";
 
 const MOST_ROWS = 400;
@@ -107,7 +107,7 @@ function bodyOf(entry) {
     ["Query", Object.keys(entry.query ?? {}).length ? JSON.stringify(entry.query) : null],
     ["Shard", entry.shard], ["Fault", entry.fault]];
   const parts = entry.parts?.length ? h("table", {}, h("caption", {}, "Files"), h("tbody", {}, entry.parts.map((one) =>
-    h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, one.filename), h("td", {}, `${one.size} B`))))) : null;
+    h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, one.filename), h("td", { class: "wire-ms" }, bytes(one.size)))))) : null;
   return h("div", { class: "wire-body" },
     h("dl", {}, facts.filter(([, value]) => value !== null && value !== undefined && value !== "").flatMap(([key, value]) =>
       [h("dt", {}, key), h("dd", {}, String(value))])),
