@@ -7,6 +7,7 @@ import json
 from typing import Final
 
 import aiohttp
+import yarl
 
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 4096
@@ -26,6 +27,8 @@ def ready_url(host: str, port: int) -> str:
 
 async def probe(url: str, *, timeout_s: float = TIMEOUT_S) -> tuple[bool, str]:
     """Return whether `url` answers 200, and one sentence for the operator; raises nothing."""
+    if yarl.URL(url).port == 0:
+        return False, "health and metrics are off: set TURBOCORD_HTTP_PORT"
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:

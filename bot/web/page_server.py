@@ -49,7 +49,8 @@ async def serve_page(
     for each visitor; all of them together share one guild's. `observe` hears how each request
     ended. Raises StartupError where Gradio is missing or the port cannot be had.
     """
-    import_gradio()
+    # Importing it takes seconds, in which probes and heartbeats want their answers.
+    await asyncio.to_thread(import_gradio)
     listener = bind(host, port)
     bound = listener.getsockname()[1]
     if not password and not is_loopback(host):
