@@ -13,10 +13,11 @@ demo: $(STAMP)  ## sandbox Discord, bot and starter model together, on localhost
 test: $(STAMP)  ## the whole test suite, fast tests first
 	$(BIN)/python -m pytest
 
-check: $(STAMP)  ## formatting, lint and types
+check: $(STAMP)  ## formatting, lint, types and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/audit.py
 
 run: $(STAMP)  ## the bot on real Discord; needs DISCORD_TOKEN in the environment or .env
 	$(BIN)/turbocord run
