@@ -38,6 +38,8 @@ from bot.web.parts import Parts
 
 log = logging.getLogger(__name__)
 
+DAY = 24 * 3600.0
+
 KEEP_SECONDS = 5.0
 """How long undelivered pictures may take to reach the store after the connection is closed."""
 
@@ -125,8 +127,8 @@ async def started(
         )
         journal = Journal(store, claim_seconds=settings.claim_seconds)
         stack.push_async_callback(journal.release)
-        claims = asyncio.create_task(journal.keep_claims(), name="claims")
-        stack.callback(claims.cancel)
+        for chore in (journal.keep_claims(), journal.forget_old(settings.retention_days * DAY)):
+            stack.callback(asyncio.create_task(chore, name="journal").cancel)
         studio = Studio(
             service=service,
             journal=journal,

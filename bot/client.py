@@ -152,8 +152,10 @@ async def answer_failure(interaction: discord.Interaction[TurboBot], error: Base
             await interaction.followup.send(view=message.view(), ephemeral=True)
         else:
             await interaction.response.send_message(view=message.view(), ephemeral=True)
-    except discord.HTTPException as failed:
-        log.warning("interaction %s could not be told: HTTP %d", reference, failed.status)
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as failed:
+        # Not the error's own words: they can hold the interaction's token.
+        why = getattr(failed, "status", type(failed).__name__)
+        log.warning("interaction %s could not be told: %s", reference, why)
 
 
 class TurboBot(commands.AutoShardedBot):

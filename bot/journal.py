@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 CLAIM_SECONDS: Final = 15.0
+FORGET_EVERY_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ class Journal:
             else:
                 # A store that is busy for a moment must not cost us what we are working on.
                 pause = self.claim_seconds / 15
+
+    async def forget_old(self, after_seconds: float) -> None:
+        """Forget, at once and every hour, what nobody touched for `after_seconds`."""
+        while True:
+            await self._try("forgetting", self.store.purge(time.time() - after_seconds))
+            await asyncio.sleep(FORGET_EVERY_SECONDS)
 
     async def release(self) -> None:
         """Let go of what is not answered, so that the next process need not wait for it."""

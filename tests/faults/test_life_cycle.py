@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -187,6 +188,27 @@ async def test_two_processes_answer_an_orphan_once(
         assert len(await member.messages("general", user="ada")) == 1
         assert resumed(one) + resumed(other) == 1
     assert job.state is JobState.DONE
+
+
+async def test_what_is_older_than_the_operator_keeps_is_forgotten(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    clock = [0.0]
+    store = await Store.open(
+        f"sqlite+aiosqlite:///{tmp_path / 'turbocord.db'}", clock=lambda: clock[0]
+    )
+    for job_id, born in (("old", time.time() - 3 * 86400), ("new", time.time() - 86400)):
+        clock[0] = born
+        await store.accept_job(job_id=job_id, kind="imagine", user_id=1)
+        await store.finish_job(job_id, JobState.DONE)
+    await store.close()
+    async with a_bot(sandbox, tmp_path, retention_days=2) as app:
+
+        async def is_forgotten() -> bool:
+            return await app.store.get_job("old") is None
+
+        await eventually(is_forgotten)
+        assert await app.store.get_job("new") is not None
 
 
 async def test_what_nobody_can_be_answered_for_is_marked(
