@@ -25,6 +25,7 @@ def trial_settings(
         model=model,
         database_url=f"sqlite+aiosqlite:///{folder / 'turbocord.db'}",
         limits_url="async+memory://",
+        message_content=True,
         http_port=0,
         web_port=0,
     )
