@@ -205,25 +205,24 @@ class TurboBot(commands.AutoShardedBot):
     def _guarded(self, event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         def guarded(data: Any) -> None:
             try:
-                if event in REQUESTS and self._was_asked(data["id"]):
+                if event in REQUESTS and data["id"] in self._asked:
                     self.repeated_events += 1
                     log.info("gateway event %s was repeated and is left out", event)
                     return
                 parse(data)
+                if event in REQUESTS:
+                    self._remember(data["id"])
             except Exception:
                 self.malformed_events += 1
                 log.exception("gateway event %s could not be read and was left out", event)
 
         return guarded
 
-    def _was_asked(self, snowflake: str) -> bool:
-        """Note a request's id; return whether it was noted before."""
-        if snowflake in self._asked:
-            return True
+    def _remember(self, snowflake: str) -> None:
+        """Note the id of a request that was taken."""
         self._asked[snowflake] = None
         if len(self._asked) > REMEMBERED_REQUESTS:
             self._asked.popitem(last=False)
-        return False
 
     # Waiting replies: deleting the "thinking" message is how a member says never mind.
 
