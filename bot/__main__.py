@@ -233,7 +233,7 @@ async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
 
     with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
         # Kept pictures would count as the bot's memory: they are in the same process.
-        async with Sandbox(keep_bytes=64 << 20) as server:
+        async with Sandbox(keep_bytes=64 << 20, privileged_intents=MESSAGE_CONTENT) as server:
             settings = trial_settings(
                 Path(folder),
                 api_base=server.base_url,
