@@ -123,7 +123,9 @@ def demo(
     logs.set_up()
 
     async def main() -> None:
-        async with _sandboxed_bot(port=port, model=model) as (server, bot):
+        # The starter model is at its best in one step; other models have their own counts.
+        steps = 1 if model in (None, "starter") else None
+        async with _sandboxed_bot(port=port, model=model, steps=steps) as (server, bot):
             print(f"Open {server.base_url}/ and type /imagine", flush=True)
             if browser:
                 await asyncio.to_thread(webbrowser.open, f"{server.base_url}/")
@@ -203,7 +205,9 @@ async def _try(
 
 
 @contextlib.asynccontextmanager
-async def _sandboxed_bot(*, port: int, model: str | None) -> AsyncIterator[tuple[Sandbox, App]]:
+async def _sandboxed_bot(
+    *, port: int, model: str | None, steps: int | None = None
+) -> AsyncIterator[tuple[Sandbox, App]]:
     """Yield a sandbox and a bot that is connected to it, its store in a folder of its own."""
     from bot.app import connected  # torch loads only for commands that draw
     from bot.sandbox import Sandbox
@@ -217,6 +221,7 @@ async def _sandboxed_bot(*, port: int, model: str | None) -> AsyncIterator[tuple
                 gateway=server.gateway_url,
                 token=server.token,
                 model=model,
+                default_steps=steps,
             )
             async with connected(settings) as bot:
                 yield server, bot

@@ -79,7 +79,7 @@ def parameters_line(
     parts: list[str] = []
     if request.size is not None:
         parts.append(f"{request.size.width}×{request.size.height}")
-    parts.append(say(locale, "result.steps", steps=request.num_inference_steps))
+    parts.append(steps_text(request.num_inference_steps, locale=locale))
     if request.sources:
         parts.append(say(locale, "result.strength", strength=f"{request.strength:g}"))
     if request.guidance_scale:
@@ -92,6 +92,11 @@ def parameters_line(
     if author_id is not None:
         parts.append(f"<@{author_id}>")
     return "-# " + " · ".join(parts)
+
+
+def steps_text(steps: int, *, locale: str) -> str:
+    """Return a number of steps in words."""
+    return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)
 
 
 def alt_text(request: ImageRequest) -> str:
@@ -224,7 +229,7 @@ def info_text(metadata: Metadata, *, locale: str) -> str:
         lines.append(say(locale, "result.without", negative=quote(metadata.negative_prompt)))
     facts = [
         f"{metadata.width}×{metadata.height}",
-        say(locale, "result.steps", steps=metadata.num_inference_steps),
+        steps_text(metadata.num_inference_steps, locale=locale),
         say(locale, "result.guidance", guidance=f"{metadata.guidance_scale:g}"),
         say(locale, "result.seed", seed=metadata.seed),
     ]

@@ -11,7 +11,13 @@ from bot.studio import Outcome
 
 
 def trial_settings(
-    folder: Path, *, api_base: str, gateway: str, token: str, model: str | None = None
+    folder: Path,
+    *,
+    api_base: str,
+    gateway: str,
+    token: str,
+    model: str | None = None,
+    default_steps: int | None = None,
 ) -> Settings:
     """Return settings for a bot that lives in `folder` and talks to the sandbox alone.
 
@@ -26,6 +32,7 @@ def trial_settings(
         database_url=f"sqlite+aiosqlite:///{folder / 'turbocord.db'}",
         limits_url="async+memory://",
         message_content=True,
+        default_steps=default_steps,
         http_port=0,
         web_port=0,
     )

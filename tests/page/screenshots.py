@@ -101,7 +101,7 @@ async def main(model: str) -> None:
         async with (
             Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
             sandbox.client() as member,
-            connected(settings_for(sandbox, Path(folder), model=model)),
+            connected(settings_for(sandbox, Path(folder), model=model, default_steps=1)),
             async_playwright() as driver,
         ):
             browser = await driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
