@@ -14,7 +14,7 @@ import discord
 from bot.errors import Refused, Snippet, TurbocordError
 from bot.imaging.metadata import Metadata
 from bot.request import ImageRequest, ImageResult, Picture
-from bot.words import has, say
+from bot.words import has, say, steps_text
 
 SHOWN_PROMPT = 300
 ALT_TEXT = 1024
@@ -92,11 +92,6 @@ def parameters_line(
     if author_id is not None:
         parts.append(f"<@{author_id}>")
     return "-# " + " · ".join(parts)
-
-
-def steps_text(steps: int, *, locale: str) -> str:
-    """Return a number of steps in words."""
-    return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)
 
 
 def alt_text(request: ImageRequest) -> str:

@@ -59,3 +59,8 @@ def say(locale: str, key: str, **details: object) -> str:
     """
     template = catalogue(best_locale(locale)).get(key) or catalogue(DEFAULT_LOCALE)[key]
     return template.format(**details)
+
+
+def steps_text(steps: int, *, locale: str) -> str:
+    """Return a number of steps in words."""
+    return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)

@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.errors import TurbocordError
 from bot.request import ImageResult
-from bot.words import DEFAULT_LOCALE, has, languages, say
+from bot.words import DEFAULT_LOCALE, has, languages, say, steps_text
 
 IN_SECONDS: Final[Mapping[str, str]] = {"en": "in {seconds} s", "zh-CN": "{seconds} 秒后"}
 """Discord's relative timestamps, which the sentences are written around, in plain words."""
@@ -51,7 +51,7 @@ def caption(result: ImageResult, *, locale: str) -> str:
     parts = [
         f"{timings.total_ms:.0f} ms ({timings.pipeline_ms:.0f} ms model)",
         f"{picture.width}×{picture.height}",
-        say(locale, "result.steps", steps=request.num_inference_steps),
+        steps_text(request.num_inference_steps, locale=locale),
     ]
     if request.sources:
         parts.append(say(locale, "result.strength", strength=f"{request.strength:g}"))
