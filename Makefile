@@ -10,8 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(STAMP)  ## sandbox Discord, bot and starter model together, on localhost
 	$(BIN)/turbocord demo
 
-test: $(STAMP)  ## the whole test suite, fast tests first
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## the whole test suite, fast tests first; many wait for sockets, so three at a time
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 check: $(STAMP)  ## formatting, lint, types and known vulnerabilities
 	$(BIN)/ruff format --check .

@@ -20,13 +20,23 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 SLOW = ("bench", "cogs", "engine", "faults", "models", "page", "web", "test_shards", "test_try")
 """Rooms whose tests start processes, browsers or models; everything else runs before them."""
 
+TOGETHER = {
+    "page": "page",
+    "web": "web",
+    "engine/test_remote": "ray",
+    "faults/test_processes": "processes",
+    "test_shards": "processes",
+    "test_try": "processes",
+}
+"""Tests that share a browser or a cluster, or start many processes: one worker runs them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first, so that a plain mistake shows within seconds."""
+    """Run the fast tests first, and what shares something heavy in one worker."""
     here = Path(__file__).parent
-
-    def is_slow(item: pytest.Item) -> bool:
-        first = item.path.relative_to(here).parts[0].removesuffix(".py")
-        return first in SLOW
-
-    items.sort(key=is_slow)
+    names = {item: item.path.relative_to(here).with_suffix("").as_posix() for item in items}
+    for item, name in names.items():
+        group = TOGETHER.get(name) or TOGETHER.get(name.split("/")[0])
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: names[item].split("/")[0] in SLOW)

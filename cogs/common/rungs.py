@@ -7,6 +7,7 @@ before one is repeated, what may have arrived is looked for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import chain
 from typing import Any, Final
@@ -84,6 +85,10 @@ class TokenWays:
         """Put the answer into the original response."""
         try:
             return await self._edit()
+        except asyncio.CancelledError:
+            # The time for the call is up; what was sent may have arrived all the same.
+            self._may_be_there = True
+            raise
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             self._may_be_there = self._may_be_there or may_have_worked(error)
             raise
