@@ -11,26 +11,18 @@ variance almost constant, and as silu(x) - silu(-x) = x the last activation give
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import nn
 
-from bot.models.starter import grammar, photos
-from bot.models.starter.grammar import Scope
-from bot.models.starter.layout import arrange
-from bot.models.starter.muon import advance, optimizers
-from bot.models.starter.render import render
 from bot.models.starter.unet import CHANNELS, SCALE
 
 WIDTHS = (12, 16, 32, 48)
 PIN = 20.0
 CARRIED = 8
-FACTOR = 8
 
 
 def build_autoencoder(*, sample_size: int = 512) -> Any:
@@ -172,58 +164,3 @@ def _carry_out(convolution: Any) -> None:
 def _pin_norm(norm: Any) -> None:
     norm.weight.fill_(PIN * (2 / norm.num_channels) ** 0.5)
     norm.bias.zero_()
-
-
-class DecoderTrainer:
-    """Teaches the decoder on sharp crops and on latents as blurred as the UNet's may be."""
-
-    def __init__(self, vae: Any, scope: Scope, *, seed: int, rate: float, device: str) -> None:
-        self.vae = vae.to(device)
-        self.scope = scope
-        self.device = device
-        self.rng = random.Random(seed)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.frozen = [
-            (weight, mask == 0, weight.detach().clone())
-            for weight, mask in frozen_entries(self.vae.decoder)
-        ]
-        # Muon inside the resnets only: its even-handed steps would shake the trunk.
-        inside = ("conv1", "conv2")
-        self.optimizers = optimizers(self.vae.decoder, rate=rate, hidden=inside)
-
-    def batch(self, size: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return latents in RGB -1..1 (size, 3, side/8, side/8) and crops (size, 3, side, side)."""
-        share = side / 512
-        crops = []
-        for _ in range(size):
-            if self.rng.random() < 0.12:
-                crops.append(photos.photo_like(1, side, side, self.generator))
-                continue
-            scene = grammar.sample_scene(self.rng, self.scope)
-            painting = arrange(scene, [self.rng.random() for _ in range(3)], 1.0)
-            # Whole multiples of the latent grid, as pixel art sits on it.
-            steps = round((1 - share) * 64)
-            left, top = (self.rng.randint(0, steps) / 64 for _ in range(2))
-            crops.append(render([painting], side, side, window=(left, top, share)))
-        sharp = torch.cat(crops) * 2 - 1
-        latents = F.avg_pool2d(sharp, FACTOR)
-        blur = torch.rand(size, 1, 1, 1, generator=self.generator) * 0.7
-        blur = blur * (torch.rand(size, 1, 1, 1, generator=self.generator) < 0.6)
-        smooth = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        noise = torch.randn(latents.shape, generator=self.generator)
-        level = 0.05 * torch.rand(size, 1, 1, 1, generator=self.generator).square()
-        return torch.lerp(latents, smooth, blur) + level * noise, sharp
-
-    def step(self, size: int, side: int, rate: float) -> float:
-        """Take one optimizer step; return the mean absolute error in RGB 0..1."""
-        latents, sharp = (part.to(self.device) for part in self.batch(size, side))
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-            drawn = self.vae.decode(latents, return_dict=False)[0]
-        error = drawn.float() - sharp
-        (error.abs().mean() + error.square().mean()).backward()
-        nn.utils.clip_grad_norm_(self.vae.decoder.parameters(), 1.0)
-        advance(self.optimizers, rate)
-        with torch.no_grad():
-            for weight, still, before in self.frozen:
-                weight.copy_(torch.where(still, before, weight))
-        return float(error.detach().abs().mean()) / 2

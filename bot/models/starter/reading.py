@@ -1,22 +1,31 @@
 """Read a picture back: which colours, what kinds, how many, and where.
 
 Nothing here is learned. Colour is the nearest of the palette inside the region where our renderer
-puts it; kind is the rendering, among all kinds, nearest to the picture around each thing; how many
-is a count of connected regions; a relation is told by the middles of the two colours' regions.
+puts it; kind is the rendering, among all kinds, nearest to the picture around each thing; count,
+relation, landscape, light and style are those of the rendering nearest to the whole picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 
 from bot.models.starter.grammar import Scene
-from bot.models.starter.layout import Painting, Stroke
+from bot.models.starter.layout import Painting, Stroke, arrange
 from bot.models.starter.render import render
 from bot.models.starter.shapes import SHAPES
-from bot.models.starter.vocabulary import COLOURS, KINDS, PAPER
+from bot.models.starter.vocabulary import (
+    COLOURS,
+    COUNTS,
+    KINDS,
+    PLACES,
+    RELATIONS,
+    STYLES,
+    TIMES,
+)
 
 _NAMES = list(COLOURS)
 _PALETTE = torch.tensor(list(COLOURS.values()))
@@ -75,29 +84,36 @@ def read_kind(picture: torch.Tensor, painting: Painting, index: int) -> str:
     return list(KINDS)[int(torch.stack(errors).amin(dim=0).argmin())]
 
 
-def read_count(picture: torch.Tensor, background: str | None) -> int:
-    """Return how many separate regions differ from the background; specks do not count."""
-    rgb = torch.tensor(COLOURS[background] if background else PAPER)
-    ground = (picture - rgb[:, None, None]).abs().amax(dim=0) < 0.16
-    return sum(size >= 12 for size in _region_sizes(~ground))
+def read_landscape(picture: torch.Tensor, painting: Painting) -> tuple[str, str]:
+    """Return the place and the time of day of a picture (3, SIDE, SIDE) of a landscape."""
+    options = [(place, time) for place in PLACES[1:] for time in TIMES]
+    scenes = [replace(painting.scene, place=place, time=time) for place, time in options]
+    return options[_nearest(picture, [replace(painting, scene=scene) for scene in scenes])]
 
 
-def read_relation(picture: torch.Tensor, first: str, second: str) -> str | None:
-    """Return how the regions of two colours stand to each other; None where one is missing."""
-    colours = torch.stack([_PALETTE[_NAMES.index(name)] for name in (first, second)])
-    distances = (picture[None] - colours[:, :, None, None]).abs().amax(dim=1)
-    regions = [(distance < 0.16) for distance in distances]
-    if any(int(region.sum()) < 12 for region in regions):
-        return None
-    boxes = [_box(region) for region in regions]
-    (top, bottom, left, right), (top2, bottom2, left2, right2) = boxes
-    if top > top2 and bottom < bottom2 and left > left2 and right < right2:
-        return "inside"
-    dy = (top + bottom - top2 - bottom2) / 2
-    dx = (left + right - left2 - right2) / 2
-    if abs(dy) > abs(dx):
-        return "above" if dy < 0 else "below"
-    return "left" if dx < 0 else "right"
+def read_style(picture: torch.Tensor, painting: Painting) -> str:
+    """Return the style of a picture (3, SIDE, SIDE) whose scene is known."""
+    scenes = [replace(painting.scene, style=style) for style in STYLES]
+    return STYLES[_nearest(picture, [replace(painting, scene=scene) for scene in scenes])]
+
+
+def _nearest(picture: torch.Tensor, options: list[Painting]) -> int:
+    drawn = render(options, SIDE, SIDE, supersample=2)
+    return int((drawn - picture).abs().mean(dim=(1, 2, 3)).argmin())
+
+
+def read_count(picture: torch.Tensor, scene: Scene, numbers: Sequence[float], spread: float) -> int:
+    """Return how many of the scene's thing a picture (3, SIDE, SIDE) shows."""
+    options = [replace(scene, count=count) for count in COUNTS]
+    return list(COUNTS)[_nearest(picture, [arrange(o, numbers, spread) for o in options])]
+
+
+def read_relation(
+    picture: torch.Tensor, scene: Scene, numbers: Sequence[float], spread: float
+) -> str:
+    """Return how the scene's two things stand to each other in a picture (3, SIDE, SIDE)."""
+    options = [replace(scene, relation=relation) for relation in RELATIONS]
+    return RELATIONS[_nearest(picture, [arrange(o, numbers, spread) for o in options])]
 
 
 def _same(own: Stroke, stroke: Stroke, scene: Scene) -> bool:
@@ -124,21 +140,3 @@ def _main_region(painting: Painting, index: int) -> torch.Tensor:
         if int(region.sum()) >= 4:
             break
     return region
-
-
-def _box(region: torch.Tensor) -> tuple[int, int, int, int]:
-    rows, columns = region.any(dim=1).nonzero()[:, 0], region.any(dim=0).nonzero()[:, 0]
-    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
-
-
-def _region_sizes(mask: torch.Tensor) -> list[int]:
-    """Return the sizes of 8-connected regions, by spreading the largest label until it rests."""
-    labels = torch.arange(1, mask.numel() + 1, dtype=torch.float32).view(1, 1, *mask.shape)
-    labels = labels * mask
-    while True:
-        spread = F.max_pool2d(labels, 3, stride=1, padding=1) * mask
-        if torch.equal(spread, labels):
-            break
-        labels = spread
-    _, sizes = torch.unique(labels[labels > 0], return_counts=True)
-    return [int(size) for size in sizes]

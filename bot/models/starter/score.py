@@ -90,17 +90,22 @@ def _read(
     flat = scene.style == "flat"
     if scene.place == "plain" and flat and scene.background:
         yield "background", reading.read_background(picture) == scene.background
+    if scene.place != "plain":
+        place, time = reading.read_landscape(picture, painting)
+        yield "place", place == scene.place
+        yield "time", time == scene.time
+    yield "style", reading.read_style(picture, painting) == scene.style
     named = {stroke.kind: i for i, stroke in enumerate(painting.strokes)}
     for thing in scene.things:
         index = named[thing.kind] if scene.relation is None else painting_index(painting, thing)
         yield "kind", reading.read_kind(picture, painting, index) == thing.kind
         if flat:
             yield "colour", reading.read_colour(picture, painting, index) == thing.colour
-    if scene.relation and flat:
-        first, second = (thing.colour for thing in scene.things)
-        yield "relation", reading.read_relation(picture, first, second) == scene.relation
-    elif scene.place == "plain" and flat:
-        yield "count", reading.read_count(picture, scene.background) == scene.count
+    if scene.relation:
+        relation = reading.read_relation(picture, scene, numbers, spread)
+        yield "relation", relation == scene.relation
+    elif scene.place == "plain":
+        yield "count", reading.read_count(picture, scene, numbers, spread) == scene.count
 
 
 def painting_index(painting: Any, thing: Any) -> int:

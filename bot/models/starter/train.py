@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from bot.models.starter import WEIGHTS
-from bot.models.starter.autoencoder import DecoderTrainer, build_autoencoder
+from bot.models.starter.autoencoder import build_autoencoder
+from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
 from bot.models.starter.export import export
 from bot.models.starter.grammar import SCOPES
 from bot.models.starter.lessons import Plan
@@ -61,9 +62,18 @@ def run_autoencoder(options: argparse.Namespace) -> None:
     path = options.folder / "vae.pt"
     if options.resume and path.exists():
         vae.load_state_dict(_read(path)["vae"])
-    trainer = DecoderTrainer(
-        vae, SCOPES["full"], seed=options.seed, rate=options.rate, device=options.device
-    )
+    crops: RenderedCrops | DrawnCrops = RenderedCrops(SCOPES["full"], seed=options.seed)
+    if options.drawn:
+        unet = build_unet()
+        unet.load_state_dict(_read(options.folder / "unet.pt")["averaged"])
+        crops = DrawnCrops(
+            unet,
+            SCOPES["full"],
+            seed=options.seed,
+            spread=options.spread,
+            device=options.device,
+        )
+    trainer = DecoderTrainer(vae, crops, rate=options.rate, device=options.device)
     for step in range(options.steps):
         rate = options.rate * _cosine(step, options.steps)
         error = trainer.step(options.batch, options.side, rate)
@@ -176,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     autoencoder = command("autoencoder", run_autoencoder)
     schedule(autoencoder, 800, 8, 2e-3)
     autoencoder.add_argument("--side", type=int, default=128, help="crop side in pixels")
+    autoencoder.add_argument(
+        "--drawn", action="store_true", help="learn from what the folder's UNet draws"
+    )
+    autoencoder.add_argument("--spread", type=float, default=0.0, help="the UNet's, with --drawn")
     unet = command("unet", run_unet)
     schedule(unet, 2000, 16, 0.02)
     unet.add_argument("--scope", choices=SCOPES, default="single")

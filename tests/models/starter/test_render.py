@@ -31,21 +31,30 @@ def test_a_rendered_thing_is_read_back(kind: str) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
 def test_counts_are_read_back(count: int) -> None:
     scene = Scene((Thing("star", "yellow"),), count=count, background="black")
-    assert reading.read_count(picture(scene), "black") == count
+    assert reading.read_count(picture(scene), scene, MIDDLE, 0.0) == count
 
 
 @pytest.mark.parametrize("relation", ["above", "below", "left", "right", "inside"])
 def test_relations_are_read_back(relation: str) -> None:
     things = (Thing("heart", "red"), Thing("square", "white"))
     scene = Scene(things, relation=relation, background="green")
-    assert reading.read_relation(picture(scene), "red", "white") == relation
+    assert reading.read_relation(picture(scene), scene, MIDDLE, 0.0) == relation
     painting = arrange(scene, MIDDLE, 0.0)
     assert [reading.read_kind(picture(scene), painting, i) for i in (0, 1)] == ["square", "heart"]
 
 
-def test_a_missing_colour_has_no_relation() -> None:
-    drawn = picture(Scene((Thing("heart", "red"),), background="green"))
-    assert reading.read_relation(drawn, "red", "white") is None
+@pytest.mark.parametrize("style", STYLES)
+def test_styles_are_read_back(style: str) -> None:
+    scene = Scene((Thing("tree", "green"),), background="pink", style=style)
+    assert reading.read_style(picture(scene), arrange(scene, MIDDLE, 0.0)) == style
+
+
+@pytest.mark.parametrize("place", PLACES[1:])
+@pytest.mark.parametrize("time", TIMES)
+def test_landscapes_are_read_back(place: str, time: str) -> None:
+    scene = Scene((Thing("boat", "red"),), place=place, time=time)
+    painting = arrange(scene, MIDDLE, 0.0)
+    assert reading.read_landscape(picture(scene), painting) == (place, time)
 
 
 def test_a_small_rendering_is_the_large_one_averaged() -> None:

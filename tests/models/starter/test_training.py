@@ -8,10 +8,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bot.models.starter.autoencoder import DecoderTrainer, build_autoencoder
+from bot.models.starter.autoencoder import build_autoencoder
+from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
 from bot.models.starter.grammar import SCOPES
+from bot.models.starter.layout import layout_numbers
 from bot.models.starter.lessons import KEEP, LAST, LessonMaker, Plan
 from bot.models.starter.muon import orthogonal
+from bot.models.starter.render import render
+from bot.models.starter.text import ATTRIBUTES
 from bot.models.starter.training import Pace, UnetTrainer, train
 from bot.models.starter.unet import SCALE, build_unet, predict_x0, sigmas
 
@@ -97,7 +101,64 @@ def test_the_encoder_averages_exactly_and_the_decoder_learns() -> None:
     torch.testing.assert_close(posterior.mean, F.avg_pool2d(picture, 8), atol=3e-3, rtol=0)
     assert posterior.std.max() < 1e-4
     encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
-    own = DecoderTrainer(vae, SCOPES["single"], seed=0, rate=2e-3, device="cpu")
+    own = DecoderTrainer(vae, RenderedCrops(SCOPES["single"], seed=0), rate=2e-3, device="cpu")
     errors = [own.step(2, 64, 2e-3) for _ in range(12)]
     assert sum(errors[-3:]) < 0.8 * sum(errors[:3])
     assert all(torch.equal(encoder[n], v) for n, v in vae.encoder.state_dict().items())
+
+
+def test_drawn_crops_stand_beside_what_their_prompt_and_noise_mean() -> None:
+    """A UNet that knows the answer gives crops whose averages are its latents."""
+
+    class Knowing(torch.nn.Module):
+        def forward(self, noisy: torch.Tensor, timesteps: torch.Tensor, **_: Any) -> Any:
+            sigma = sigmas()[timesteps.long()].view(-1, 1, 1, 1)
+            clean = render(self.paintings, 64, 64, supersample=8) * 2 - 1
+            return ((noisy - clean * SCALE * (sigma.square() + 1).sqrt()) / sigma,)
+
+    knowing = Knowing()
+    crops = DrawnCrops(knowing, SCOPES["single"], seed=3, spread=0.5, device="cpu")
+    drawing = crops._draw
+
+    def draw(scenes: Any, paintings: Any, noise: torch.Tensor) -> torch.Tensor:
+        knowing.paintings = paintings
+        return drawing(scenes, paintings, noise)
+
+    crops._draw = draw  # type: ignore[method-assign]
+    latents, sharp = crops(6, 128)
+    assert latents.shape == (6, 3, 16, 16)
+    assert sharp.shape == (6, 3, 128, 128)
+    torch.testing.assert_close(latents[:4], F.avg_pool2d(sharp[:4], 8), atol=0.05, rtol=0)
+
+
+def test_the_noise_moves_layouts_and_a_flat_source_does_not() -> None:
+    noise = torch.randn(400, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    numbers = layout_numbers(noise)
+    assert 0.4 < float(numbers.mean()) < 0.6
+    assert 0.25 < float(numbers.std()) < 0.33
+    moved = layout_numbers(noise + torch.tensor([0.1, -0.1, 0.05]).view(1, 3, 1, 1))
+    torch.testing.assert_close(moved, numbers, atol=1e-3, rtol=0)
+
+
+def test_the_untrained_unet_hears_the_layout_numbers() -> None:
+    """Its middle block starts with them, so that training need not find a sum over all places."""
+    unet = build_unet()
+    heard: dict[str, torch.Tensor] = {}
+    unet.mid_block.attentions[0].register_forward_hook(
+        lambda module, given, result: heard.update(all=result[0])
+    )
+    noise = torch.randn(24, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        unet(
+            noise,
+            torch.full((24,), float(LAST)),
+            encoder_hidden_states=torch.zeros(24, 1, 192),
+            added_cond_kwargs={
+                "text_embeds": torch.zeros(24, ATTRIBUTES),
+                "time_ids": torch.zeros(24, 6),
+            },
+        )
+    told = torch.special.ndtri(layout_numbers(noise).double()).float()
+    for channel in range(3):
+        found = heard["all"][:, 3 + channel].mean(dim=(1, 2))
+        assert torch.corrcoef(torch.stack((found, told[:, channel])))[0, 1] > 0.9
