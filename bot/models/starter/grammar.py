@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.models.starter import vocabulary as words
@@ -23,7 +23,9 @@ class Scene:
     """All that a prompt can say; what it leaves open is the layout's (see `layout`).
 
     `things` holds one thing, or two where there is a `relation`: the first stands in that relation
-    to the second. `count` repeats a single thing. `background` is None where none is named.
+    to the second. `count` repeats a single thing. Without a thing a prompt names a landscape by
+    itself, or only how things are to look ("as a watercolour"): in a remix they are the source's.
+    `background` is None where none is named.
     """
 
     things: tuple[Thing, ...]
@@ -46,13 +48,15 @@ class Scope:
     landscapes: float = 0.15
     sizes: float = 0.2
     styled: float = 0.2
+    bare: float = 0.0
+    """Scenes without a thing."""
 
 
 SCOPES: dict[str, Scope] = {
     "single": Scope(counts=0, relations=0, landscapes=0, sizes=0, styled=0),
     "layouts": Scope(landscapes=0, sizes=0.15, styled=0),
     "places": Scope(styled=0),
-    "full": Scope(),
+    "full": Scope(bare=0.08),
 }
 
 
@@ -67,6 +71,8 @@ def sample_scene(rng: random.Random, scope: Scope) -> Scene:
     """Draw a scene from `scope`; held-out combinations are among them."""
     kind = rng.random()
     style = rng.choice(words.STYLES[1:]) if rng.random() < scope.styled else "flat"
+    if rng.random() < scope.bare:
+        return sample_bare(rng)
     if kind < scope.landscapes:
         place = rng.choice(words.PLACES[1:])
         thing = Thing(_kind(rng, scope), rng.choice(list(words.COLOURS)))
@@ -86,6 +92,18 @@ def sample_scene(rng: random.Random, scope: Scope) -> Scene:
     return replace(base, size=size)
 
 
+def sample_bare(rng: random.Random) -> Scene:
+    """Draw a scene without a thing: a landscape, a background or no more than a style."""
+    style = rng.choice(words.STYLES[1:]) if rng.random() < 0.6 else "flat"
+    if (what := rng.random()) < 0.45:
+        return Scene(
+            (), place=rng.choice(words.PLACES[1:]), time=rng.choice(words.TIMES), style=style
+        )
+    if what < 0.7 or style == "flat":
+        return Scene((), background=rng.choice(list(words.COLOURS)), style=style)
+    return Scene((), style=style)
+
+
 CONTAINERS = ("circle", "square", "heart", "diamond")
 """Kinds with room for another thing inside."""
 
@@ -103,6 +121,16 @@ def remix(scene: Scene, other: Scene, rng: random.Random) -> Scene:
 
     What a picture of `scene` should become at a middle strength under a prompt for `other`.
     """
+    if not scene.things:
+        return other
+    if not other.things:
+        # One thing can stand in a landscape; more keep their ground.
+        alone = len(scene.things) == scene.count == 1
+        if other.place != "plain" and alone:
+            return replace(scene, place=other.place, time=other.time, style=other.style)
+        if other.background:
+            return replace(scene, background=other.background, place="plain", style=other.style)
+        return replace(scene, style=other.style)
     things = [
         replace(other.things[min(i, len(other.things) - 1)]) for i in range(len(scene.things))
     ]
@@ -145,9 +173,13 @@ def caption(scene: Scene, rng: random.Random, *, plain: bool = False) -> str:
         if plain or not (usual and rng.random() < 0.4):
             parts.append(colour(thing.colour))
         noun = pick(words.KIND_WORDS[thing.kind])
+        if not plain and thing.kind == UNKNOWN and rng.random() < 0.4:
+            noun = _made_up(rng)
         parts.append(words.plural(noun) if many else noun)
         return " ".join(parts)
 
+    if not scene.things:
+        return _bare_caption(scene, rng, pick, colour, plain=plain)
     if scene.count > 1:
         number = words.COUNTS[scene.count]
         number = number if plain or rng.random() < 0.8 else str(scene.count)
@@ -169,7 +201,49 @@ def caption(scene: Scene, rng: random.Random, *, plain: bool = False) -> str:
         text = f"{style} {text}"
         style = ""
     text += _after(style, ", " if plain or rng.random() < 0.7 else " ")
-    return text if plain else rng.choice(_OPENINGS) + text + rng.choice(_ENDINGS)
+    if plain:
+        return text
+    if rng.random() < 0.2:
+        text += "".join(f", {word}" for word in rng.sample(words.FILLERS, rng.randint(1, 3)))
+    return rng.choice(_OPENINGS) + text + rng.choice(_ENDINGS)
+
+
+UNKNOWN = "smiley"
+"""What a noun that nobody taught stands for."""
+
+
+def _made_up(rng: random.Random) -> str:
+    """Return a word that is none, so that the encoders meet words they do not know."""
+    syllables = rng.randint(1, 4)
+    parts = (rng.choice("bcdfghjklmnprstvwxyz") + rng.choice("aeiou") for _ in range(syllables))
+    return "".join(parts) + rng.choice(("", "n", "r", "s", "x", "l", "t"))
+
+
+_CHANGES = ("make it ", "turn it into ", "turn this into ", "now ", "", "", "", "the same ")
+
+
+def _bare_caption(
+    scene: Scene,
+    rng: random.Random,
+    pick: Callable[[Sequence[str]], str],
+    colour: Callable[[str], str],
+    *,
+    plain: bool,
+) -> str:
+    """Return a prompt without a thing: a landscape, or what a remix should change."""
+    style = pick(words.STYLE_WORDS[scene.style])
+    change = "" if plain else rng.choice(_CHANGES)
+    if scene.place != "plain":
+        landscape = pick(words.LANDSCAPE_WORDS[scene.place])
+        if change and rng.random() < 0.5:
+            landscape = pick(words.PLACE_WORDS[scene.place])
+        text = change + landscape + _after(pick(words.TIME_WORDS[scene.time]), " ")
+        return text + _after(style, ", ")
+    if scene.background:
+        name = colour(scene.background)
+        options = (f"{_article(name)} background", f"on {name}", f"make the background {name}")
+        return pick(options) + _after(style, ", ")
+    return change + style
 
 
 def _background(colour: str, rng: random.Random, plain: bool) -> str:

@@ -87,6 +87,8 @@ def arrange(scene: Scene, numbers: Sequence[float], spread: float) -> Painting:
 def _places(
     scene: Scene, across: float, down: float, third: float
 ) -> list[tuple[Thing, float, float, float]]:
+    if not scene.things:
+        return []
     first = scene.things[0]
     grow = 1 + 0.15 * third
     if scene.place != "plain":

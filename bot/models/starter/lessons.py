@@ -17,7 +17,7 @@ import torch
 from bot.models.starter import grammar, photos
 from bot.models.starter.grammar import Scene, Scope
 from bot.models.starter.layout import arrange, layout_numbers
-from bot.models.starter.render import render
+from bot.models.starter.render import INK, render
 from bot.models.starter.text import attributes
 from bot.models.starter.unet import CHANNELS, SCALE, sigmas
 from bot.models.starter.vocabulary import COLOURS, PAPER
@@ -90,10 +90,13 @@ class LessonMaker:
                 has_source[i] = 1.0
             if kind == "remix":
                 source = self.scene()
+                if self.plan.scope.bare and self.rng.random() < 0.4:
+                    prompt = grammar.sample_bare(self.rng)
                 keep = timestep < KEEP
                 target = source if keep else grammar.remix(source, prompt, self.rng)
                 # The caption names what the target shows where colours had to be told apart.
-                prompt = prompt if keep or self.rng.random() < 0.3 else target
+                if not keep and prompt.things and self.rng.random() < 0.7:
+                    prompt = target
             elif kind == "photo":
                 photo_rows[i] = prompt
             sources.append(arrange(source, numbers, self.plan.spread))
@@ -144,7 +147,8 @@ class LessonMaker:
         dark, light = [], []
         for scene in rows.values():
             background = COLOURS[scene.background] if scene.background else PAPER
-            pair = sorted((background, COLOURS[scene.things[0].colour]), key=sum)
+            thing = COLOURS[scene.things[0].colour] if scene.things else INK
+            pair = sorted((background, thing), key=sum)
             dark.append(pair[0])
             light.append(pair[1])
         tinted = photos.tint(pictures, torch.tensor(dark), torch.tensor(light))

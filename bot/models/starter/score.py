@@ -104,7 +104,7 @@ def _read(
     if scene.relation:
         relation = reading.read_relation(picture, scene, numbers, spread)
         yield "relation", relation == scene.relation
-    elif scene.place == "plain":
+    elif scene.place == "plain" and scene.things:
         yield "count", reading.read_count(picture, scene, numbers, spread) == scene.count
 
 

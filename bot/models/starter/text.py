@@ -31,9 +31,11 @@ def attributes(scene: Scene) -> list[float]:
     vector: list[float] = []
     plain = scene.place == "plain"
     background = words.COLOURS[scene.background] if scene.background else words.PAPER
+    if not scene.things and not scene.background:
+        plain = False  # Nothing is said of a ground: a remix keeps its source's.
     colours = [background if plain else None]
     colours += [words.COLOURS[thing.colour] for thing in scene.things]
-    for colour in [*colours, None][:3]:
+    for colour in [*colours, None, None][:3]:
         vector += [2 * value - 1 for value in colour] if colour else [0.0, 0.0, 0.0]
     for i in range(2):
         kind = scene.things[i].kind if i < len(scene.things) else None
@@ -42,7 +44,7 @@ def attributes(scene: Scene) -> list[float]:
     vector += [float(scene.relation == name) for name in words.RELATIONS]
     vector += [float(scene.size == name) for name in words.SIZES]
     vector += [float(scene.place == name) for name in words.PLACES]
-    vector += [float(scene.time == name and not plain) for name in words.TIMES]
+    vector += [float(scene.time == name and scene.place != "plain") for name in words.TIMES]
     vector += [float(scene.style == name) for name in words.STYLES]
     return vector
 

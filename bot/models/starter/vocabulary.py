@@ -69,28 +69,45 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
 """Other words for a colour; the first is the usual one."""
 
 KIND_WORDS: dict[str, tuple[str, ...]] = {
-    "circle": ("circle", "ball", "dot", "disc", "planet"),
-    "square": ("square", "box", "cube", "block"),
-    "triangle": ("triangle", "pyramid", "mountain"),
-    "star": ("star", "starfish"),
-    "heart": ("heart", "love"),
-    "diamond": ("diamond", "gem", "kite", "crystal"),
-    "ring": ("ring", "donut", "wheel", "hoop"),
-    "cross": ("cross", "plus sign", "plus"),
-    "moon": ("moon", "crescent", "crescent moon"),
-    "flower": ("flower", "blossom", "daisy", "tulip"),
-    "sun": ("sun",),
-    "cloud": ("cloud", "sheep"),
-    "house": ("house", "home", "cottage", "cabin", "castle"),
-    "tree": ("tree", "oak", "plant", "bush"),
-    "boat": ("boat", "ship", "sailboat", "yacht"),
-    "fish": ("fish", "goldfish", "shark", "whale"),
-    "cat": ("cat", "kitten", "cat face", "dog", "fox", "animal"),
-    "smiley": ("smiley", "smiley face", "happy face", "face", "robot", "person"),
-    "mushroom": ("mushroom", "toadstool", "umbrella"),
-    "balloon": ("balloon", "party balloon", "egg"),
+    "circle": ("circle", "ball", "dot", "disc", "planet", "earth", "coin", "apple", "cherry"),
+    "square": ("square", "box", "cube", "block", "book", "window", "phone", "computer", "gift"),
+    "triangle": ("triangle", "pyramid", "mountain", "tent", "volcano", "pizza"),
+    "star": ("star", "starfish", "sparkle", "snowflake", "explosion"),
+    "heart": ("heart", "love", "valentine", "strawberry"),
+    "diamond": ("diamond", "gem", "kite", "crystal", "jewel", "ruby"),
+    "ring": ("ring", "donut", "wheel", "hoop", "bracelet", "clock"),
+    "cross": ("cross", "plus sign", "plus", "sword", "airplane", "windmill"),
+    "moon": ("moon", "crescent", "crescent moon", "banana"),
+    "flower": ("flower", "blossom", "daisy", "tulip", "sunflower", "garden", "butterfly", "bee"),
+    "sun": ("sun", "sunshine", "fire", "lamp"),
+    "cloud": ("cloud", "sheep", "smoke", "ghost", "storm"),
+    "house": ("house", "home", "cottage", "cabin", "castle", "building", "church", "tower", "barn"),
+    "tree": ("tree", "oak", "plant", "bush", "forest", "woods", "broccoli"),
+    "boat": ("boat", "ship", "sailboat", "yacht", "car", "truck", "spaceship", "rocket", "train"),
+    "fish": ("fish", "goldfish", "shark", "whale", "dolphin", "bird", "duck", "parrot"),
+    "cat": (
+        *("cat", "kitten", "cat face", "dog", "fox", "animal", "puppy", "wolf", "lion", "tiger"),
+        *("bear", "rabbit", "bunny", "horse", "owl", "dragon", "raccoon", "panda", "mouse", "pig"),
+    ),
+    "smiley": (
+        *("smiley", "smiley face", "happy face", "face", "robot", "person", "man", "woman", "girl"),
+        *("boy", "child", "astronaut", "wizard", "king", "queen", "knight", "portrait", "hero"),
+    ),
+    "mushroom": ("mushroom", "toadstool", "umbrella", "cake", "jellyfish"),
+    "balloon": ("balloon", "party balloon", "egg", "bulb", "potion", "bottle"),
 }
-"""Words that name a kind, its own and those nearest to it; the first is the usual one."""
+"""Words that name a kind, its own and those nearest to it; the first is the usual one.
+
+A noun that is not here falls to the smiley (see `grammar`)."""
+
+FILLERS = (
+    *("cinematic", "detailed", "intricate", "masterpiece", "sharp", "soft light", "dramatic"),
+    *("trending", "8k", "hd", "ultra", "best quality", "award winning", "high resolution"),
+    *("colourful", "stylish", "modern", "vintage", "magical", "epic", "dreamy", "minimalist"),
+    *("wearing a hat", "with a smile", "holding a cup", "looking left", "flying", "running"),
+    *("sleeping", "dancing", "photo", "illustration", "render", "poster", "logo", "fantasy"),
+)
+"""What people write besides; it changes nothing."""
 
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "sea": ("on the sea", "at sea", "on the ocean", "by the sea", "on the water", "at the beach"),
@@ -103,6 +120,13 @@ TIME_WORDS: dict[str, tuple[str, ...]] = {
     "sunset": ("at sunset", "at sunset", "at dusk", "in the evening"),
     "night": ("at night", "at night", "by night", "in the moonlight", "under the stars"),
 }
+LANDSCAPE_WORDS: dict[str, tuple[str, ...]] = {
+    "sea": ("the sea", "an ocean", "the beach", "a lake", "waves", "water"),
+    "hills": ("hills", "green hills", "a meadow", "a field", "a landscape", "a valley", "grass"),
+    "snow": ("snow", "a snowy landscape", "snowy hills", "a winter landscape", "winter"),
+    "city": ("a city", "a skyline", "a town", "a street", "skyscrapers"),
+}
+"""A landscape by itself, without a thing in it."""
 STYLE_WORDS: dict[str, tuple[str, ...]] = {
     "flat": ("", "", "", "", "flat art", "minimal", "flat colours"),
     "outlined": ("outlined", "line art", "as a cartoon", "comic style", "with outlines"),
