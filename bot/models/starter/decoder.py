@@ -43,8 +43,10 @@ class RenderedCrops:
                 crops.append(photos.photo_like(1, side, side, self.generator))
                 continue
             scene = grammar.sample_scene(self.rng, self.scope)
-            painting = arrange(scene, [self.rng.random() for _ in range(3)], 1.0)
+            painting = arrange(scene, [self.rng.random() for _ in range(2)], 1.0)
             left, top, share = _window(self.rng, side)
+            if scene.style != "pixel" and self.rng.random() < 0.5:
+                left, top = (self.rng.random() * (1 - share) for _ in range(2))
             crops.append(render([painting], side, side, window=(left, top, share)))
         sharp = torch.cat(crops) * 2 - 1
         latents = F.avg_pool2d(sharp, FACTOR)

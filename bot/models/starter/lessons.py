@@ -78,7 +78,7 @@ class LessonMaker:
         has_source = torch.zeros(size, 1, 1, 1)
         for i in range(size):
             prompt = self.scene()
-            kind, numbers = self._kind(), torch.rand(3, generator=self.generator).tolist()
+            kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
             timestep = LAST if kind == "draw" else self._timestep()
             source, target = prompt, prompt
             if kind == "draw":

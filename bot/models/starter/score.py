@@ -41,7 +41,7 @@ def held_out_scenes(count: int, scope: Scope, *, seed: int) -> list[Scene]:
 def draw(
     pipeline: Any, prompts: list[str], *, steps: int, seed: int, size: tuple[int, int] = (512, 512)
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pictures (n, 3, h, w) in 0..1 and the layout numbers (n, 3) of their noise."""
+    """Return pictures (n, 3, h, w) in 0..1 and the layout numbers (n, 2) of their noise."""
     height, width = size
     factor = pipeline.vae_scale_factor
     generator = torch.Generator().manual_seed(seed)
@@ -119,7 +119,7 @@ def score_remix(folder: Path, device: str, scenes: list[Scene], *, seed: int) ->
     pipeline = AutoPipelineForImage2Image.from_pretrained(folder, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)
     rng = random.Random(seed)
-    numbers = [[rng.random() for _ in range(3)] for _ in scenes]
+    numbers = [[rng.random() for _ in range(2)] for _ in scenes]
     paintings = [arrange(scene, own, 0.5) for scene, own in zip(scenes, numbers, strict=True)]
     totals: dict[str, list[float]] = defaultdict(list)
     for i, (scene, painting) in enumerate(zip(scenes, paintings, strict=True)):

@@ -11,7 +11,7 @@ from bot.models.starter.layout import arrange, layout_numbers
 from bot.models.starter.render import render
 from bot.models.starter.vocabulary import COLOURS, KINDS, PLACES, STYLES, TIMES
 
-MIDDLE = (0.5, 0.5, 0.5)
+MIDDLE = (0.5, 0.5)
 
 
 def picture(scene: Scene, height: int = 64, width: int = 64) -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_landscapes_are_read_back(place: str, time: str) -> None:
 
 
 def test_a_small_rendering_is_the_large_one_averaged() -> None:
-    painting = arrange(Scene((Thing("cat", "orange"),), background="white"), (0.2, 0.7, 0.4), 1.0)
+    painting = arrange(Scene((Thing("cat", "orange"),), background="white"), (0.2, 0.7), 1.0)
     large = render([painting], 512, 512)
     small = render([painting], 64, 64, supersample=2)
     averaged = torch.nn.functional.avg_pool2d(large, 8)
@@ -93,10 +93,10 @@ def test_styles_places_and_times_all_look_different() -> None:
 def test_layout_numbers_are_uniform_and_move_things() -> None:
     noise = torch.randn(400, 3, 16, 24, generator=torch.Generator().manual_seed(0))
     numbers = layout_numbers(noise)
-    assert numbers.shape == (400, 3)
+    assert numbers.shape == (400, 2)
     assert abs(float(numbers.mean()) - 0.5) < 0.05
     assert abs(float(numbers.std()) - 12**-0.5) < 0.03
     scene = Scene((Thing("star", "red"),))
-    near, far = (arrange(scene, (0.9, 0.1, 0.5), spread).strokes[0] for spread in (0.0, 1.0))
+    near, far = (arrange(scene, (0.9, 0.1), spread).strokes[0] for spread in (0.0, 1.0))
     assert (near.x, near.y) == (0, 0)
     assert far.x > 0 > far.y

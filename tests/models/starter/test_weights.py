@@ -89,7 +89,7 @@ def test_similarity_to_the_source_falls_with_strength(image2image: Any) -> None:
     scenes = held_out_scenes(3, SCOPES["single"], seed=7)
     found: dict[float, list[float]] = {0.3: [], 0.6: [], 1.0: []}
     for i, scene in enumerate(scenes):
-        source = render([arrange(scene, (0.5, 0.5, 0.5), 0.0)], 512, 512)
+        source = render([arrange(scene, (0.5, 0.5), 0.0)], 512, 512)
         prompt = caption(scenes[i - 1], random.Random(0), plain=True)
         for strength, own in found.items():
             picture = image2image(
