@@ -56,6 +56,7 @@ SCOPES: dict[str, Scope] = {
     "single": Scope(counts=0, relations=0, landscapes=0, sizes=0, styled=0),
     "layouts": Scope(landscapes=0, sizes=0.15, styled=0),
     "places": Scope(styled=0),
+    "scenes": Scope(relations=0, landscapes=0.2, sizes=0.25, styled=0.3, bare=0.08),
     "full": Scope(bare=0.08),
 }
 

@@ -94,7 +94,8 @@ def _read(
         place, time = reading.read_landscape(picture, painting)
         yield "place", place == scene.place
         yield "time", time == scene.time
-    yield "style", reading.read_style(picture, painting) == scene.style
+    if scene.things:
+        yield "style", reading.read_style(picture, painting) == scene.style
     named = {stroke.kind: i for i, stroke in enumerate(painting.strokes)}
     for thing in scene.things:
         index = named[thing.kind] if scene.relation is None else painting_index(painting, thing)

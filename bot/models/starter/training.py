@@ -18,7 +18,7 @@ from torch import nn
 from bot.models.starter.lessons import LAST, LessonMaker, Lessons, Plan
 from bot.models.starter.muon import advance, optimizers
 from bot.models.starter.text import HIDDEN, Prompts, encode
-from bot.models.starter.unet import predict_x0
+from bot.models.starter.unet import hold, layout_path, predict_x0
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class UnetTrainer:
         self.prompts = prompts
         self.maker = LessonMaker(plan, seed=seed)
         self.averaged = copy.deepcopy(self.unet).requires_grad_(False)
+        self.held = layout_path(self.unet) + layout_path(self.averaged)
         self.optimizers = optimizers(self.unet, rate=rate)
         self.forward = torch.compile(self.unet) if compiled else self.unet
         self.steps = 0
@@ -77,6 +78,7 @@ class UnetTrainer:
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         advance(self.optimizers, rate)
         self._average(pace)
+        hold(self.held)
         self.steps += 1
         self.seen += pace.batch
         each = error.detach().abs().mean(dim=(1, 2, 3)).cpu() / 2

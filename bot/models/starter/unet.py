@@ -71,44 +71,64 @@ def _prepare(unet: Any) -> None:
     # whatever the picture, so that its colours pass through.
     bias = unet.up_blocks[-1].resnets[-1].conv_shortcut.bias
     bias[-2:] = torch.tensor([4.0, -4.0])
-    _carry_layout(unet)
+    hold(layout_path(unet))
 
 
-def _carry_layout(unet: Any) -> None:
-    """Start with a way for the noise's layout numbers (see `layout`) from the input to the middle.
+Held = list[tuple[torch.Tensor, slice, torch.Tensor]]
+"""Weights, the rows of them that are set by hand, and what these are."""
 
-    The latents' channels come in unchanged; the first downsampling takes the chessboard, the others
-    add up, each keeping the variance of noise. In the middle an even attention takes the mean of
-    all places. Found by training alone, this sum over 4,096 places would take most of it.
+
+def layout_path(unet: Any) -> Held:
+    """Return the weights that bring the noise's layout numbers (see `layout`) to the middle block.
+
+    Two of the latents' channels come in unchanged; the first downsampling takes the chessboard, the
+    others add up, each keeping the variance of noise. In the middle, one head of the attention is
+    even, and so takes the mean of all places. Training would hardly find this sum over 4,096 places
+    by itself, and forgets it before it learns to use it: so it is held.
     """
-    own, heard = slice(0, CHANNELS), slice(CHANNELS, 2 * CHANNELS)
-    unity = torch.eye(CHANNELS)
+    own, heard = slice(0, 2), slice(3, 5)
+    unity = torch.eye(2)
+    held: Held = []
 
-    def link(layer: Any, rows: slice, taps: torch.Tensor) -> None:
-        layer.weight[rows] = 0
-        layer.weight[rows, own] = taps
+    def link(layer: Any, taps: torch.Tensor, rows: slice = own) -> None:
+        values = torch.zeros_like(layer.weight[rows])
+        values[:, own] = taps.to(values)
+        held.append((layer.weight, rows, values))
         if layer.bias is not None:
-            layer.bias[rows] = 0
+            held.append((layer.bias, rows, torch.zeros_like(layer.bias[rows])))
+
+    def silence(layer: Any, rows: slice = own) -> None:
+        held.append((layer.weight, rows, torch.zeros_like(layer.weight[rows])))
+        if layer.bias is not None:
+            held.append((layer.bias, rows, torch.zeros_like(layer.bias[rows])))
 
     def spatial(taps: list[list[float]]) -> torch.Tensor:
         return unity[:, :, None, None] * torch.tensor(taps)
 
-    link(unet.conv_in, own, spatial([[0, 0, 0], [0, 1, 0], [0, 0, 0]]))
+    link(unet.conv_in, spatial([[0, 0, 0], [0, 1, 0], [0, 0, 0]]))
     chessboard = spatial([[0, 0, 0], [0, 0.5, -0.5], [0, -0.5, 0.5]])
     added = spatial([[0, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]])
     for level, block in enumerate(unet.down_blocks):
         for resnet in block.resnets:
-            resnet.conv2.weight[own] = 0
-            link(resnet.conv_shortcut, own, spatial([[1]]))
+            silence(resnet.conv2)
+            link(resnet.conv_shortcut, spatial([[1]]))
         if block.downsamplers:
-            link(block.downsamplers[0].conv, own, added if level else chessboard)
-    unet.mid_block.resnets[0].conv2.weight[own] = 0
+            link(block.downsamplers[0].conv, added if level else chessboard)
+    silence(unet.mid_block.resnets[0].conv2)
     transformer = unet.mid_block.attentions[0]
     attention = transformer.transformer_blocks[0].attn1
-    attention.to_q.weight.mul_(0.1)
+    silence(attention.to_q, slice(0, attention.inner_dim // attention.heads))
     for layer in (transformer.proj_in, attention.to_v, attention.to_out[0]):
-        link(layer, own, 1.4 * unity)
-    link(transformer.proj_out, heard, 1.4 * unity)
+        link(layer, 1.4 * unity)
+    link(transformer.proj_out, 1.4 * unity, heard)
+    return held
+
+
+@torch.no_grad()
+def hold(held: Held) -> None:
+    """Put weights that are set by hand back to what they are."""
+    for weight, rows, values in held:
+        weight[rows] = values
 
 
 def build_noise_scheduler() -> EulerAncestralDiscreteScheduler:
