@@ -68,7 +68,8 @@ class Database:
         self._writer = asyncio.Lock()
         self._in_memory = self._is_sqlite and not engine.url.database
         self._direct: sa.Engine | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        # One for the writer, who may have to wait for another program's lock, one for readers.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="store")
 
     @classmethod
     async def open(
@@ -163,10 +164,10 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; SQLite folds its log back into the file."""
-        if self._direct is not None:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._direct.dispose)
-        self._thread.shutdown(wait=False)
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            await asyncio.get_running_loop().run_in_executor(self._threads, direct.dispose)
+            self._threads.shutdown(wait=False)
         await self.engine.dispose()
 
     async def check(self) -> None:
@@ -193,19 +194,21 @@ class Database:
             async with connection.begin():
                 yield connection
 
-    async def _write_at_once(self, work: Callable[[sa.Connection], T]) -> T:
-        """Return what `work` does in one transaction that may write. Raises StoreError.
+    async def _at_once(self, work: Callable[[sa.Connection], T], *, write: bool) -> T:
+        """Return what `work` does in one transaction, which may `write`. Raises StoreError.
 
         With a SQLite file it runs in a thread as a whole. The asynchronous driver changes threads
         for every statement, cursor and row: some fifty times for one request's two transactions,
         which took more of the event loop than everything else that a request needs.
         """
-        async with self._watched(write=True):
+        begin = WRITING if write else "BEGIN"
+        async with self._watched(write=write):
             if self._direct is not None:
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._thread, _in_transaction, self._direct, work)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, _in_transaction, self._direct, begin, work
+                )
             async with self.engine.connect() as connection:
-                await connection.execution_options(begin=WRITING)
+                await connection.execution_options(begin=begin)
                 async with connection.begin():
                     return await connection.run_sync(work)
 
@@ -280,8 +283,8 @@ def create_direct_engine(url: sa.URL, *, lock_seconds: float) -> sa.Engine:
     return direct
 
 
-def _in_transaction(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
-    with engine.connect().execution_options(begin=WRITING) as connection, connection.begin():
+def _in_transaction(engine: sa.Engine, begin: str, work: Callable[[sa.Connection], T]) -> T:
+    with engine.connect().execution_options(begin=begin) as connection, connection.begin():
         return work(connection)
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from bot.store.batched import Batched
 from bot.store.database import Database
-from bot.store.group_commit import GroupCommit
 from bot.store.records import UNFINISHED, Job, JobState, PostedPicture
 from bot.store.tables import claims, jobs, kept_pictures
 from bot.store.upsert import insert_for
@@ -56,8 +56,8 @@ class Jobs(Database):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._accept = GroupCommit(self._accept_group)
-        self._finish = GroupCommit(self._finish_group)
+        self._accept = Batched(self._accept_group)
+        self._finish = Batched(self._finish_group)
         insert = insert_for(self.engine, claims)
         # Built once, because building it takes longer than carrying it out.
         self._take = insert.on_conflict_do_update(
@@ -123,7 +123,7 @@ class Jobs(Database):
             if taken:
                 connection.execute(self._take, taken)
 
-        await self._write_at_once(work)
+        await self._at_once(work, write=True)
         return [None] * len(group)
 
     async def mark_running(self, job_id: str) -> bool:
@@ -182,7 +182,7 @@ class Jobs(Database):
             connection.execute(_LET_GO, {"job_ids": job_ids})
             return ended
 
-        return await self._write_at_once(work)
+        return await self._at_once(work, write=True)
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return the job, or None if it was never there or is forgotten."""

@@ -232,13 +232,13 @@ async def test_any_json_survives_as_parameters(
 
 async def test_what_comes_together_shares_a_transaction(store: Store) -> None:
     groups: list[int] = []
-    write = store._accept._write
+    write = store._accept.carry_out
 
     async def counted(group: list[Any]) -> list[None]:
         groups.append(len(group))
         return await write(group)
 
-    store._accept._write = counted
+    store._accept.carry_out = counted
     await asyncio.gather(*(accept(store, f"{number:02}", owner="me") for number in range(40)))
     assert sum(groups) == 40
     assert len(groups) <= 4
