@@ -42,6 +42,8 @@ class FakeReply:
         self.line = Line(1, "secret-token", 2e9)
         self.deliverable = deliverable
         self.soon: bool | None = None
+        self.hastened = False
+        self.acknowledgement = asyncio.Event()
         self.results: list[ImageResult] = []
         self.errors: list[BaseException] = []
         self.queued_jobs: list[str] = []
@@ -49,6 +51,12 @@ class FakeReply:
 
     def open(self, *, soon: bool) -> None:
         self.soon = soon
+
+    def hasten(self) -> None:
+        self.hastened = True
+
+    async def acknowledged(self) -> None:
+        await self.acknowledgement.wait()
 
     def queued(self, ticket: Ticket, job_id: str) -> None:
         self.queued_jobs.append(job_id)
