@@ -21,7 +21,7 @@ PATIENCE_SECONDS: Final = 0.5
 """How long those who are acknowledged wait for those who are not."""
 
 BUSY: Final = 8
-"""With fewer requests open, the time between two answers says nothing of how fast they can be."""
+"""With fewer requests open, the time between two answers does not say how fast they can be."""
 
 FIRST_GUESS_SECONDS: Final = 0.03
 SHARE: Final = 0.1
@@ -70,8 +70,11 @@ class Door:
 
     @property
     def wait_seconds(self) -> float:
-        """How long whoever comes now waits for an answer, by how many are before them."""
-        return self.open * self.pace
+        """How long whoever comes now waits for an answer, by how many are before them.
+
+        0 with few, however slow it was when there were many: the pace is learnt from those alone.
+        """
+        return self.open * self.pace if self.open >= BUSY else 0.0
 
     @property
     def is_rushed(self) -> bool:
