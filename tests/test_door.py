@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -113,7 +114,7 @@ async def test_the_loop_looks_around_while_many_come_in() -> None:
     looking = asyncio.create_task(look())
     await asyncio.gather(*(come(door, Visitor(log)) for _ in range(4 * RUSH)))
     looking.cancel()
-    steps = [after - before for before, after in zip(seen, seen[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(seen)]
     assert max(steps) <= AT_A_TIME
 
 
