@@ -89,11 +89,11 @@ def _upsample(
     if output_size is not None:
         plain: torch.Tensor = Upsample2D.forward(block, hidden, output_size)
         return plain
-    count, _, height, width = hidden.shape
+    count, height, width = hidden.shape[0], *hidden.shape[2:]
     found = F.conv2d(F.pad(hidden, (1, 1, 1, 1)), block.phase_weight, block.phase_bias)
     out = hidden.new_empty(count, block.conv.out_channels, 2 * height, 2 * width)
     out = out.contiguous(memory_format=torch.channels_last)
-    for phase, values in enumerate(found.chunk(4, dim=1)):
-        row, column = divmod(phase, 2)
+    for number, values in enumerate(found.chunk(4, dim=1)):
+        row, column = divmod(number, 2)
         out[..., row::2, column::2] = values[..., row : row + height, column : column + width]
     return out
