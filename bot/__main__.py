@@ -227,26 +227,46 @@ async def _sandboxed_bot(
                 yield server, bot
 
 
+def _bench_sandbox() -> Sandbox:
+    """Return a sandbox, not started yet, that keeps few pictures."""
+    from bot.sandbox import Sandbox
+
+    # Kept pictures would count as the bot's memory where they are in the same process.
+    return Sandbox(keep_bytes=64 << 20, privileged_intents=MESSAGE_CONTENT)
+
+
 @contextlib.asynccontextmanager
-async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
-    """Yield a sandbox and a bot whose engine takes no time, with limits that do not bind."""
-    from bot.app import connected
+async def _bench_bot(
+    api_base: str, gateway: str, token: str, *, model: str | None = None
+) -> AsyncIterator[App]:
+    """Yield a bot in the sandbox at that address, with limits that do not bind.
+
+    Without a model its engine takes no time.
+    """
+    from bot.app import connected, freeze_loaded
     from bot.engine.null import NullPipeline
     from bot.engine.scheduler import BatchScheduler
-    from bot.sandbox import Sandbox
     from bot.trial import trial_settings
 
+    scheduler = None if model else BatchScheduler([NullPipeline])
     with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
-        # Kept pictures would count as the bot's memory: they are in the same process.
-        async with Sandbox(keep_bytes=64 << 20, privileged_intents=MESSAGE_CONTENT) as server:
-            settings = trial_settings(
-                Path(folder),
-                api_base=server.base_url,
-                gateway=server.gateway_url,
-                token=server.token,
-            ).model_copy(update={"member_images": 10**6, "guild_images": 10**6})
-            async with connected(settings, scheduler=BatchScheduler([NullPipeline])) as bot:
-                yield server, bot
+        settings = trial_settings(
+            Path(folder), api_base=api_base, gateway=gateway, token=token, model=model
+        )
+        unbound = settings.model_copy(update={"member_images": 10**6, "guild_images": 10**6})
+        async with connected(unbound, scheduler=scheduler) as bot:
+            freeze_loaded()
+            yield bot
+
+
+@contextlib.asynccontextmanager
+async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
+    """Yield a sandbox and a bot whose engine takes no time, in one process."""
+    async with (
+        _bench_sandbox() as server,
+        _bench_bot(server.base_url, server.gateway_url, server.token) as bot,
+    ):
+        yield server, bot
 
 
 @app.command()
@@ -335,7 +355,8 @@ def bench(context: typer.Context) -> None:
         raise typer.Exit(scale.main(context.args[1:]))
     if context.args[:1] and context.args[0] in whole_bot.NAMES:
         logs.set_up("CRITICAL")
-        raise typer.Exit(whole_bot.run(context.args, _null_bot))
+        starts = whole_bot.Starts(both=_null_bot, sandbox=_bench_sandbox, bot=_bench_bot)
+        raise typer.Exit(whole_bot.run(context.args, starts))
     raise typer.Exit(run_bench(context.args))
 
 

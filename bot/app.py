@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -68,6 +69,7 @@ class App:
 
     async def until_closed(self) -> None:
         """Return when the connection has ended; raises why, when that was not asked for."""
+        freeze_loaded()
         if self.serving is not None:
             await asyncio.shield(self.serving)
 
@@ -187,6 +189,15 @@ async def connected(
             await asyncio.gather(serving, ready, return_exceptions=True)
             # What Discord did not take in time fails now and is kept for /me.
             await app.studio.wait_until_idle(KEEP_SECONDS)
+
+
+def freeze_loaded() -> None:
+    """Spare the garbage collector what is loaded by now and stays: modules, model, command tree.
+
+    A full collection of them took 90 ms and more, in which the event loop stood still.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def token_of(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -56,6 +57,9 @@ REMEMBERED_REQUESTS: Final = 10_000
 
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
+
+ACKS_AT_ONCE: Final = 40
+"""Acknowledgements on their way at any time; each needs a connection of its own."""
 
 PERMISSIONS: Final = discord.Permissions(
     view_channel=True,
@@ -185,6 +189,7 @@ class TurboBot(commands.AutoShardedBot):
         )
         self.studio = studio
         self.store = store
+        self.acknowledging = asyncio.Semaphore(ACKS_AT_ONCE)
         self.malformed_events = 0
         self.repeated_events = 0
         self._asked: OrderedDict[str, None] = OrderedDict()

@@ -60,6 +60,7 @@ class ImageService:
         self.encoders = encoders
         self.model = model
         self.default_size = default_size
+        self.encode = encode_drawn
 
     async def run(
         self,
@@ -124,9 +125,7 @@ class ImageService:
         return tuple(
             await asyncio.gather(
                 *(
-                    loop.run_in_executor(
-                        self.encoders, encode_drawn, request, seed, one, self.model
-                    )
+                    loop.run_in_executor(self.encoders, self.encode, request, seed, one, self.model)
                     for seed, one in zip(request.seeds, drawn, strict=True)
                 )
             )

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bot.door import Door
 from bot.engine.ticket import Ticket
 from bot.errors import (
     Abandoned,
@@ -65,6 +66,12 @@ class Reply(Protocol):
     def open(self, *, soon: bool) -> None:
         """See to the acknowledgement: very shortly, or later when the picture may come `soon`."""
 
+    def hasten(self) -> None:
+        """Acknowledge now, unless an answer came first."""
+
+    async def acknowledged(self) -> None:
+        """Return when no acknowledgement is on its way any more."""
+
     def queued(self, ticket: Ticket, job_id: str) -> None:
         """Note the place in the queue, to tell the member about a wait worth telling."""
 
@@ -100,6 +107,7 @@ class Studio:
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
         self._accepted: set[str] = set()
+        self.door = Door()
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -189,8 +197,13 @@ class Studio:
         A wish that takes work to know (a lookup, a download) is given as a coroutine function,
         which runs once the acknowledgement is under way.
         """
-        with self._counted():
-            reply.open(soon=self._soon(wish))
+        with self._counted(), self.door.visit(reply):
+            # Whoever came in the same moment is counted before anyone is promised anything.
+            await asyncio.sleep(0)
+            soon = self._soon(wish)
+            reply.open(soon=soon)
+            if not soon:
+                await self.door.enter(reply)
 
             async def accept() -> tuple[ImageRequest, GuildSettings]:
                 if self.is_draining:
@@ -332,6 +345,8 @@ class Studio:
 
     def _soon(self, wish: Wish | WishMaker) -> bool:
         """Return whether the picture may be ready before a direct answer would be late."""
+        if self.door.wait_seconds >= SOON_SECONDS:
+            return False
         images = (wish.count if isinstance(wish, Wish) else None) or self.defaults.count
         scheduler = self.service.scheduler
         return scheduler.estimate(ahead=scheduler.stats().waiting, own=images) < SOON_SECONDS

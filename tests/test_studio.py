@@ -42,6 +42,8 @@ class FakeReply:
         self.line = Line(1, "secret-token", 2e9)
         self.deliverable = deliverable
         self.soon: bool | None = None
+        self.hastened = False
+        self.acknowledgement = asyncio.Event()
         self.results: list[ImageResult] = []
         self.errors: list[BaseException] = []
         self.queued_jobs: list[str] = []
@@ -49,6 +51,12 @@ class FakeReply:
 
     def open(self, *, soon: bool) -> None:
         self.soon = soon
+
+    def hasten(self) -> None:
+        self.hastened = True
+
+    async def acknowledged(self) -> None:
+        await self.acknowledgement.wait()
 
     def queued(self, ticket: Ticket, job_id: str) -> None:
         self.queued_jobs.append(job_id)
@@ -275,3 +283,29 @@ async def test_a_picture_nobody_takes_is_kept_for_its_member(make_studio: MakeSt
     assert outcome.state is JobState.FAILED
     (kept,) = await studio.journal.store.kept_pictures(7)
     assert await studio.journal.store.read_picture(kept.picture_id, user_id=7)
+
+
+async def test_a_rush_is_acknowledged_before_anyone_is_worked_for(
+    make_studio: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.door.PATIENCE_SECONDS", 60.0)
+    studio = await make_studio()
+    replies = [FakeReply() for _ in range(40)]
+    askers = [replace(ASKER, user_id=number, guild_id=number) for number in range(40)]
+    wish = Wish(prompt="a")
+    drawing = [
+        asyncio.create_task(studio.draw(reply, wish, asker, kind="imagine"))
+        for reply, asker in zip(replies, askers, strict=True)
+    ]
+    await asyncio.sleep(0.05)
+    assert all(reply.hastened and reply.soon is False for reply in replies)
+    for reply in replies[1:]:
+        reply.acknowledgement.set()
+    await asyncio.sleep(0.05)
+    assert not any(reply.queued_jobs for reply in replies)
+    replies[0].acknowledgement.set()
+    outcomes = await asyncio.gather(*drawing)
+    assert {outcome.state for outcome in outcomes} == {JobState.DONE}
+    alone = FakeReply()
+    await studio.draw(alone, wish, ASKER, kind="imagine")
+    assert (alone.soon, alone.hastened) == (True, False)

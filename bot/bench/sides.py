@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from bot.engine.launch import build_scheduler
 from bot.engine.scheduler import BatchScheduler
@@ -40,6 +42,8 @@ class Stock:
         dtype = default_dtype(device)
         halves = dtype == torch.float16 and any((folder / "unet").glob("*.fp16.safetensors"))
         options = {"dtype": dtype, "variant": "fp16" if halves else None, "local_files_only": True}
+        for library in (diffusers_logging, transformers_logging):
+            library.disable_progress_bar()
         self.text = AutoPipelineForText2Image.from_pretrained(folder, **options).to(device)
         self.image = AutoPipelineForImage2Image.from_pretrained(folder, **options).to(device)
         for pipeline in (self.text, self.image):

@@ -131,13 +131,15 @@ class _Plan:
         import torch
 
         from bot.engine.calibration import calibrated
+        from bot.engine.cpu import cores
         from bot.models.tiny import cache_folder
 
         with _CALIBRATING:
             rows = self.max_batch or calibrated(
                 pipeline,
                 size=pipeline.model.default_size,
-                versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
+                versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}, "
+                f"{cores()} cores",
                 folder=self.cache or cache_folder(),
             )
         pipeline.prepare(rows)

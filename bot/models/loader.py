@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
+from bot.engine.cpu_decoder import make_lean
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
 from bot.models.catalog import installed_path, models_root
@@ -190,6 +191,7 @@ def adopt(
     if device.type == "cpu":
         keep_freed_memory()
         prefer_channels_last(pipeline.unet, decoder)
+        make_lean(decoder.decoder)
     return LoadedModel(
         name=name,
         pipeline=pipeline,

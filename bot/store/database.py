@@ -7,9 +7,10 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -30,6 +31,8 @@ from bot.store.faults import (
 )
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CHECKED_BYTES: Final = 256 * 1024 * 1024
 """A SQLite file up to this size is checked as a whole at start; larger ones take too long."""
@@ -64,6 +67,9 @@ class Database:
         # SQLite has one writer anyway; a queue here is fair, its own busy waiting is not.
         self._writer = asyncio.Lock()
         self._in_memory = self._is_sqlite and not engine.url.database
+        self._direct: sa.Engine | None = None
+        # One for the writer, who may have to wait for another program's lock, one for readers.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="store")
 
     @classmethod
     async def open(
@@ -91,6 +97,8 @@ class Database:
         database = cls(engine, clock=clock, timeout_s=timeout_s, **options)
         try:
             await database._prepare(lock_seconds)
+            if database._path() is not None:
+                database._direct = create_direct_engine(parsed, lock_seconds=lock_seconds)
         except BaseException as error:
             await engine.dispose()
             if isinstance(error, (*database._errors, migrate.SchemaTooNew, Damaged)):
@@ -156,6 +164,10 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection; SQLite folds its log back into the file."""
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            await asyncio.get_running_loop().run_in_executor(self._threads, direct.dispose)
+            self._threads.shutdown(wait=False)
         await self.engine.dispose()
 
     async def check(self) -> None:
@@ -177,15 +189,38 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, *, write: bool) -> AsyncIterator[AsyncConnection]:
+        async with self._watched(write=write), self.engine.connect() as connection:
+            await connection.execution_options(begin=WRITING if write else "BEGIN")
+            async with connection.begin():
+                yield connection
+
+    async def _at_once(self, work: Callable[[sa.Connection], T], *, write: bool) -> T:
+        """Return what `work` does in one transaction, which may `write`. Raises StoreError.
+
+        With a SQLite file it runs in a thread as a whole. The asynchronous driver changes threads
+        for every statement, cursor and row: some fifty times for one request's two transactions,
+        which took more of the event loop than everything else that a request needs.
+        """
+        begin = WRITING if write else "BEGIN"
+        async with self._watched(write=write):
+            if self._direct is not None:
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, _in_transaction, self._direct, begin, work
+                )
+            async with self.engine.connect() as connection:
+                await connection.execution_options(begin=begin)
+                async with connection.begin():
+                    return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def _watched(self, *, write: bool) -> AsyncIterator[None]:
+        """Wait for the writer's turn and bound the time; failures become StoreError."""
         try:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(asyncio.timeout(self._timeout_s))
                 if self._is_sqlite and (write or self._in_memory):
                     await stack.enter_async_context(self._writer)
-                connection = await stack.enter_async_context(self.engine.connect())
-                await connection.execution_options(begin=WRITING if write else "BEGIN")
-                await stack.enter_async_context(connection.begin())
-                yield connection
+                yield
         except self._errors as error:
             raise self._failed(error) from error
         else:
@@ -235,8 +270,28 @@ def create_engine(url: sa.URL, *, lock_seconds: float) -> AsyncEngine:
     engine = create_async_engine(url, **common)
     # At DEBUG this logger writes every statement with its parameters, hidden or not.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    _configure(engine.sync_engine, lock_seconds)
+    return engine
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
+
+def create_direct_engine(url: sa.URL, *, lock_seconds: float) -> sa.Engine:
+    """Return a second engine over a SQLite file, for a thread that may wait for the disk."""
+    direct = sa.create_engine(
+        url.set(drivername="sqlite"), hide_parameters=True, json_serializer=_to_json
+    )
+    _configure(direct, lock_seconds)
+    return direct
+
+
+def _in_transaction(engine: sa.Engine, begin: str, work: Callable[[sa.Connection], T]) -> T:
+    with engine.connect().execution_options(begin=begin) as connection, connection.begin():
+        return work(connection)
+
+
+def _configure(engine: sa.Engine, lock_seconds: float) -> None:
+    """Give every connection to a SQLite file this project's settings."""
+
+    @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         # Off, so that the listener below begins transactions: the driver would begin reading and
         # turn to writing later, which SQLite refuses at once when another writer came between.
@@ -250,13 +305,11 @@ def create_engine(url: sa.URL, *, lock_seconds: float) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @sa.event.listens_for(engine.sync_engine, "begin")
+    @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         statement = connection.get_execution_options().get("begin", "BEGIN")
         if statement:
             connection.exec_driver_sql(statement)
-
-    return engine
 
 
 def _to_json(value: object) -> str:

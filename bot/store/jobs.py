@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from bot.store.batched import Batched
 from bot.store.database import Database
 from bot.store.records import UNFINISHED, Job, JobState, PostedPicture
 from bot.store.tables import claims, jobs, kept_pictures
@@ -15,11 +17,61 @@ from bot.store.upsert import insert_for
 
 PURGE_CHUNK: Final = 1000
 
+Accepted = tuple[dict[str, Any], dict[str, Any] | None]
+"""A new job's row, and its claim where it has an owner."""
+
 _IS_UNFINISHED: Final = jobs.c.state.in_([str(state) for state in UNFINISHED])
+
+
+_STILL_UNFINISHED: Final = (
+    sa.select(jobs.c.job_id)
+    .where(jobs.c.job_id.in_(sa.bindparam("job_ids", expanding=True)), _IS_UNFINISHED)
+    .order_by(jobs.c.job_id)
+    .with_for_update()
+)
+
+_FINISH: Final = (
+    jobs.update()
+    .where(jobs.c.job_id == sa.bindparam("ended_job_id"))
+    .values(
+        state=sa.bindparam("state"),
+        error_code=sa.bindparam("error_code"),
+        channel_id=sa.func.coalesce(
+            sa.bindparam("posted_in", type_=sa.BigInteger), jobs.c.channel_id
+        ),
+        message_id=sa.bindparam("message_id"),
+        attachments=sa.bindparam("attachments"),
+        interaction_token=None,
+        token_expires_at=None,
+        updated_at=sa.bindparam("now"),
+        finished_at=sa.bindparam("now"),
+    )
+)
+
+_LET_GO: Final = claims.delete().where(claims.c.key.in_(sa.bindparam("job_ids", expanding=True)))
 
 
 class Jobs(Database):
     """The jobs of every process that shares the database."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._accept = Batched(self._accept_group)
+        self._finish = Batched(self._finish_group)
+        insert = insert_for(self.engine, claims)
+        # Built once, because building it takes longer than carrying it out.
+        self._take = insert.on_conflict_do_update(
+            index_elements=[claims.c.key],
+            set_={"owner": insert.excluded.owner, "expires_at": insert.excluded.expires_at},
+            where=(claims.c.expires_at <= sa.bindparam("now", type_=sa.Double))
+            | (claims.c.owner == insert.excluded.owner),
+        )
+
+    async def close(self) -> None:
+        """Finish what is being written and close every connection."""
+        await self._accept.finish()
+        await self._finish.finish()
+        await super().close()
 
     async def accept_job(
         self,
@@ -58,10 +110,21 @@ class Jobs(Database):
             "created_at": now,
             "updated_at": now,
         }
-        async with self._writing() as connection:
-            await connection.execute(jobs.insert(), row)
-            if owner is not None:
-                await connection.execute(self._claim(job_id, owner, now, ttl))
+        claim = None if owner is None else _claim(job_id, owner, now, ttl)
+        await self._accept((row, claim))
+
+    async def _accept_group(self, group: list[Accepted]) -> list[None]:
+        """Write new jobs down with their claims."""
+        rows = [row for row, _ in group]
+        taken = [claim for _, claim in group if claim is not None]
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(jobs.insert(), rows)
+            if taken:
+                connection.execute(self._take, taken)
+
+        await self._at_once(work, write=True)
+        return [None] * len(group)
 
     async def mark_running(self, job_id: str) -> bool:
         """Note that the engine has the job; return whether it was waiting."""
@@ -90,24 +153,36 @@ class Jobs(Database):
         if state in UNFINISHED:
             raise ValueError(f"{state} is not an end")
         now = self._clock()
-        values: dict[str, Any] = {
-            "state": str(state),
-            "error_code": error_code,
-            "message_id": message_id,
-            "attachments": [asdict(picture) for picture in attachments],
-            "interaction_token": None,
-            "token_expires_at": None,
-            "updated_at": now,
-            "finished_at": now,
-        }
-        if channel_id is not None:
-            values["channel_id"] = channel_id
-        async with self._writing() as connection:
-            result = await connection.execute(
-                jobs.update().where(jobs.c.job_id == job_id, _IS_UNFINISHED).values(values)
-            )
-            await connection.execute(claims.delete().where(claims.c.key == job_id))
-        return result.rowcount == 1
+        return await self._finish(
+            {
+                "ended_job_id": job_id,
+                "state": str(state),
+                "error_code": error_code,
+                "posted_in": channel_id,
+                "message_id": message_id,
+                "attachments": [asdict(picture) for picture in attachments],
+                "now": now,
+            }
+        )
+
+    async def _finish_group(self, group: list[dict[str, Any]]) -> list[bool]:
+        """Note how jobs ended; return for each whether it was unfinished until now."""
+        job_ids = [one["ended_job_id"] for one in group]
+
+        def work(connection: sa.Connection) -> list[bool]:
+            unfinished = set(connection.scalars(_STILL_UNFINISHED, {"job_ids": job_ids}))
+            # Of several ends of the same job the first one counts.
+            firsts = {one["ended_job_id"]: one for one in reversed(group)}
+            ended = [
+                firsts[one["ended_job_id"]] is one and one["ended_job_id"] in unfinished
+                for one in group
+            ]
+            if any(ended):
+                connection.execute(_FINISH, list(itertools.compress(group, ended)))
+            connection.execute(_LET_GO, {"job_ids": job_ids})
+            return ended
+
+        return await self._at_once(work, write=True)
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return the job, or None if it was never there or is forgotten."""
@@ -151,7 +226,7 @@ class Jobs(Database):
         so what must act once even within a process needs an owner of its own.
         """
         async with self._writing() as connection:
-            result = await connection.execute(self._claim(key, owner, self._clock(), ttl))
+            result = await connection.execute(self._take, _claim(key, owner, self._clock(), ttl))
         return result.rowcount == 1
 
     async def renew_claims(self, owner: str, ttl: float) -> int:
@@ -205,14 +280,10 @@ class Jobs(Database):
             if result.rowcount < PURGE_CHUNK:
                 return gone
 
-    def _claim(self, key: str, owner: str, now: float, ttl: float) -> sa.Insert:
-        """Return the statement that takes a claim if it is free, expired or ours already."""
-        insert = insert_for(self.engine, claims).values(key=key, owner=owner, expires_at=now + ttl)
-        return insert.on_conflict_do_update(
-            index_elements=[claims.c.key],
-            set_={"owner": insert.excluded.owner, "expires_at": insert.excluded.expires_at},
-            where=(claims.c.expires_at <= now) | (claims.c.owner == owner),
-        )
+
+def _claim(key: str, owner: str, now: float, ttl: float) -> dict[str, Any]:
+    """Return what takes a claim that is free, expired or ours already."""
+    return {"key": key, "owner": owner, "expires_at": now + ttl, "now": now}
 
 
 def _job(row: sa.Row[Any]) -> Job:

@@ -9,12 +9,17 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from bot.errors import StoreError
+from bot.store.batched import Batched
 from bot.store.database import Database
 from bot.store.guild_settings import VERSION, GuildSettings
 from bot.store.tables import guild_settings
 from bot.store.upsert import insert_for
 
 REMEMBERED_GUILDS: Final = 10_000
+
+_OF_GUILDS: Final = sa.select(guild_settings.c.guild_id, guild_settings.c.settings).where(
+    guild_settings.c.guild_id.in_(sa.bindparam("guild_ids", expanding=True))
+)
 
 
 class Settings(Database):
@@ -29,6 +34,7 @@ class Settings(Database):
         self.settings_seconds = settings_seconds
         self._remembered: OrderedDict[int, tuple[float, GuildSettings]] = OrderedDict()
         self._writes = 0
+        self._read = Batched(self._read_settings)
 
     async def get_settings(self, guild_id: int) -> GuildSettings:
         """Return the guild's choices, the defaults where it has made none.
@@ -41,7 +47,7 @@ class Settings(Database):
             return remembered[1]
         writes = self._writes
         try:
-            settings = await self._read_settings(guild_id)
+            settings = await self._read(guild_id)
         except StoreError:
             if remembered is None:
                 raise
@@ -51,11 +57,18 @@ class Settings(Database):
             self._remember(guild_id, settings)
         return settings
 
-    async def _read_settings(self, guild_id: int) -> GuildSettings:
-        query = sa.select(guild_settings.c.settings).where(guild_settings.c.guild_id == guild_id)
-        async with self._reading() as connection:
-            stored = (await connection.execute(query)).scalar_one_or_none()
-        return GuildSettings.from_json(stored) if isinstance(stored, dict) else GuildSettings()
+    async def _read_settings(self, guild_ids: list[int]) -> list[GuildSettings]:
+        def work(connection: sa.Connection) -> dict[int, Any]:
+            rows = connection.execute(_OF_GUILDS, {"guild_ids": guild_ids})
+            return {row.guild_id: row.settings for row in rows}
+
+        found = await self._at_once(work, write=False)
+        return [
+            GuildSettings.from_json(stored)
+            if isinstance(stored := found.get(guild_id), dict)
+            else GuildSettings()
+            for guild_id in guild_ids
+        ]
 
     async def save_settings(self, guild_id: int, settings: GuildSettings) -> None:
         """Store the guild's choices. Raises ValueError naming a field that cannot be."""

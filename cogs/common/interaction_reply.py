@@ -89,6 +89,7 @@ class InteractionReply:
         self.job_id: str | None = None
         self._acknowledged = False
         self._lock = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
         self._acknowledgement: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
 
@@ -105,7 +106,19 @@ class InteractionReply:
         window = DIRECT_WINDOW if soon else REFUSAL_WINDOW
         if self._age() > LATE:
             window = 0.0
-        self._acknowledgement = asyncio.create_task(self._acknowledge_after(window))
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(window, self._begin_to_acknowledge)
+
+    def hasten(self) -> None:
+        """Acknowledge now, unless an answer came first."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._begin_to_acknowledge()
+
+    async def acknowledged(self) -> None:
+        """Return when no acknowledgement is on its way any more."""
+        if self._acknowledgement is not None:
+            await asyncio.wait({self._acknowledgement})
 
     def _age(self) -> float:
         """Return the interaction's age in seconds by its id; 0 when the clocks disagree."""
@@ -113,8 +126,11 @@ class InteractionReply:
         age = time.time() - created
         return age if 0 <= age < TOKEN_SECONDS else 0.0
 
-    async def _acknowledge_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    def _begin_to_acknowledge(self) -> None:
+        self._timer = None
+        self._acknowledgement = asyncio.create_task(self._acknowledge_unless_answered())
+
+    async def _acknowledge_unless_answered(self) -> None:
         async with self._lock:
             if not self._is_acknowledged:
                 await self._acknowledge(self.ephemeral)
@@ -132,7 +148,9 @@ class InteractionReply:
         until = clock() + max(ACK_TIMEOUT, ACK_SECONDS - self._age())
         while True:
             try:
-                async with asyncio.timeout(ACK_TIMEOUT):
+                # Its turn is waited for outside the timeout: in a rush, trying again what only
+                # has to queue would make the queue longer.
+                async with self.interaction.client.acknowledging, asyncio.timeout(ACK_TIMEOUT):
                     answer = await self.interaction.response.defer(
                         ephemeral=ephemeral, thinking=True
                     )
@@ -159,6 +177,9 @@ class InteractionReply:
 
     async def _settle(self) -> None:
         """Stop a pending acknowledgement, or wait for one that is on its way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         task = self._acknowledgement
         if task is not None:
             if not self._lock.locked():

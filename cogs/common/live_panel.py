@@ -77,6 +77,12 @@ class LiveReply:
         """Acknowledge late presses without changing anything; the picture then edits."""
         self._deferring = asyncio.create_task(self._defer())
 
+    def hasten(self) -> None:
+        """Leave it at that: the press is acknowledged in good time."""
+
+    async def acknowledged(self) -> None:
+        """Wait for nothing: a panel redraws one press at a time."""
+
     async def _defer(self) -> None:
         await asyncio.sleep(DEFER_AFTER)
         async with self._lock:

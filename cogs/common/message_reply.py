@@ -44,6 +44,12 @@ class MessageReply:
         """Show that the bot is at work; nothing has to be acknowledged."""
         self._typing = asyncio.create_task(self._type())
 
+    def hasten(self) -> None:
+        """Do nothing more: nothing has to be acknowledged."""
+
+    async def acknowledged(self) -> None:
+        """Wait for nothing: nothing has to be acknowledged."""
+
     async def _type(self) -> None:
         while True:
             try:

@@ -69,6 +69,12 @@ class RecoveredReply:
     def open(self, *, soon: bool) -> None:
         """Leave the acknowledgement: it was given, or its three seconds are long over."""
 
+    def hasten(self) -> None:
+        """Do nothing: there is nothing left to acknowledge."""
+
+    async def acknowledged(self) -> None:
+        """Wait for nothing: there is nothing left to acknowledge."""
+
     def queued(self, ticket: Ticket, job_id: str) -> None:
         """Say nothing about the wait."""
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bot.bench.overhead import overhead
 from bot.bench.soak import SoakReport, soak
 from cogs.common.interaction_reply import InteractionReply
 from tests.e2e import town
@@ -59,11 +58,3 @@ async def test_a_picture_that_vanishes_is_found(
 
     monkeypatch.setattr(InteractionReply, "_send", vanishing)
     assert (await small_soak(tmp_path)).lost > 0
-
-
-async def test_overhead_counts_every_picture(tmp_path: Path) -> None:
-    async with town(tmp_path, **MANY) as place:
-        report = await overhead(place.sandbox, place.app, pictures=6, at_once=3, members=2)
-    assert report.pictures == 6
-    assert report.cpu_ms_per_picture > 0
-    assert report.megabytes_per_picture > 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -227,3 +228,40 @@ async def test_any_json_survives_as_parameters(
     job_id = f"{clock.now:.0f}"
     await accept(store, job_id, parameters=parameters)
     assert (await get(store, job_id)).parameters == parameters
+
+
+async def test_what_comes_together_shares_a_transaction(store: Store) -> None:
+    groups: list[int] = []
+    write = store._accept.carry_out
+
+    async def counted(group: list[Any]) -> list[None]:
+        groups.append(len(group))
+        return await write(group)
+
+    store._accept.carry_out = counted
+    await asyncio.gather(*(accept(store, f"{number:02}", owner="me") for number in range(40)))
+    assert sum(groups) == 40
+    assert len(groups) <= 4
+    assert len(await store.unfinished_jobs()) == 40
+    assert await store.unfinished_jobs(orphaned=True) == []
+
+
+async def test_one_bad_write_costs_the_others_nothing(store: Store) -> None:
+    await accept(store, "07")
+    results = await asyncio.gather(
+        *(accept(store, f"{number:02}") for number in range(12)), return_exceptions=True
+    )
+    assert [type(one) for one in results if one] == [StoreError]
+    assert isinstance(results[7], StoreError)
+    assert len(await store.unfinished_jobs()) == 12
+
+
+async def test_a_caller_who_leaves_does_not_take_others_along(store: Store) -> None:
+    tasks = [asyncio.create_task(accept(store, f"{number:02}")) for number in range(8)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [task.cancelled() for task in tasks] == [True, False] * 4
+    written = {job.job_id for job in await store.unfinished_jobs()}
+    assert written >= {f"{number:02}" for number in range(1, 8, 2)}

@@ -76,20 +76,18 @@ async def test_settings_are_read_once_and_remembered(store: Store) -> None:
     assert (await store.get_settings(1)).max_count is None
 
 
-async def test_a_slow_reader_does_not_remember_what_a_writer_has_replaced(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = Store._read_settings
+async def test_a_slow_reader_does_not_remember_what_a_writer_has_replaced(store: Store) -> None:
+    read = store._read.carry_out
     reading = asyncio.Event()
     may_go_on = asyncio.Event()
 
-    async def slow(self: Store, guild_id: int) -> GuildSettings:
-        settings = await read(self, guild_id)
+    async def slow(guild_ids: list[int]) -> list[GuildSettings]:
+        settings = await read(guild_ids)
         reading.set()
         await may_go_on.wait()
         return settings
 
-    monkeypatch.setattr(Store, "_read_settings", slow)
+    store._read.carry_out = slow
     reader = asyncio.create_task(store.get_settings(1))
     await reading.wait()
     await store.save_settings(1, CHOSEN)
