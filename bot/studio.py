@@ -18,14 +18,24 @@ from bot.errors import (
     Abandoned,
     DeliveryFailed,
     EngineStopping,
+    Flagged,
     Refused,
     StoreError,
     TurbocordError,
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
-from bot.policy import Defaults, check, quotas, resolve
-from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Style, Wish
+from bot.policy import Defaults, check, on_flagged, quotas, resolve
+from bot.ratelimit import Remaining
+from bot.request import (
+    Asker,
+    ImageRequest,
+    ImageResult,
+    OnFlagged,
+    PictureSource,
+    Style,
+    Wish,
+)
 from bot.service import ImageService
 from bot.store import GuildSettings, Job, JobState
 
@@ -171,6 +181,14 @@ class Studio:
             log.warning("guild settings are away, the operator's hold: %s", error)
             return GuildSettings()
 
+    async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
+        """Return what a guild, by its own limits, and a member have left now."""
+        limiter = self.service.limiter
+        guild, member = quotas(await self.rules_for(guild_id), limiter.guild, limiter.member)
+        return await limiter.remaining(
+            guild_id=guild_id, user_id=user_id, guild_quota=guild, member_quota=member
+        )
+
     async def read_metadata(self, source: PictureSource) -> Metadata | None:
         """Return what a picture tells of itself, or None. Raises BadPicture if it is not there."""
         return read_metadata(await self.service.fetcher.fetch(source))
@@ -204,12 +222,12 @@ class Studio:
 
             return self._observed(await self._see_through(reply, accept, kind=kind))
 
-    async def resume(self, reply: Reply, wish: WishMaker, job: Job) -> Outcome:
+    async def resume(self, reply: Reply, wish: WishMaker, job: Job, asker: Asker) -> Outcome:
         """Answer a job that a process accepted and did not live to finish, under its own id.
 
-        It was allowed when it was accepted and stays so; only what a guild may ask holds anew.
+        It was allowed when it was accepted and stays so; only what a guild may ask, and what the
+        channel of `asker` may be shown, holds anew.
         """
-        asker = Asker(user_id=job.user_id, guild_id=job.guild_id, channel_id=job.channel_id)
 
         async def accept() -> tuple[ImageRequest, GuildSettings]:
             if self.is_draining:
@@ -229,20 +247,25 @@ class Studio:
         return outcome
 
     async def share(self, reply: Reply, result: ImageResult, asker: Asker, *, kind: str) -> Outcome:
-        """Post a finished result once more, for everyone, as a job of its own."""
-        request = replace(
-            result.request, job_id=ImageRequest.new_job_id(), private=False, user_id=asker.user_id
-        )
-        shared = replace(result, request=request)
-        job_id = request.job_id
+        """Post a finished result once more, for everyone, as a job of its own.
+
+        The guild's rules and its channel may have changed since it was drawn, and hold anew.
+        """
+        job_id = "-"
         with self._counted():
             try:
+                rules = await self.rules_for(asker.guild_id)
+                check(Wish(result.request.prompt, result.request.negative_prompt), asker, rules)
+                shared = shared_result(result, asker, on_flagged(rules.nsfw_policy, asker))
+                request, job_id = shared.request, shared.request.job_id
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
                 posted = await reply.deliver(shared)
                 await self.journal.done(job_id, posted)
+            except Refused as error:
+                return await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
             except TurbocordError as error:
                 return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
-        return Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted)
+        return self._observed(Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted))
 
     async def _see_through(
         self, reply: Reply, accept: Accept, *, kind: str, job_id: str = "-"
@@ -335,6 +358,27 @@ class Studio:
         images = (wish.count if isinstance(wish, Wish) else None) or self.defaults.count
         scheduler = self.service.scheduler
         return scheduler.estimate(ahead=scheduler.stats().waiting, own=images) < SOON_SECONDS
+
+
+def shared_result(result: ImageResult, asker: Asker, flagged: OnFlagged) -> ImageResult:
+    """Return a result as a job of its own for everyone, flagged pictures shown as `flagged` says.
+
+    Raises Flagged where they may not be.
+    """
+    if flagged.refuses and any(picture.flagged for picture in result.pictures):
+        raise Flagged(drawn=True, elsewhere=flagged is OnFlagged.REFUSE_HERE)
+    pictures = tuple(
+        replace(picture, spoiler=picture.flagged and flagged is OnFlagged.SPOILER)
+        for picture in result.pictures
+    )
+    request = replace(
+        result.request,
+        job_id=ImageRequest.new_job_id(),
+        private=False,
+        user_id=asker.user_id,
+        on_flagged=flagged,
+    )
+    return replace(result, request=request, pictures=pictures)
 
 
 def _log_done(kind: str, result: ImageResult) -> None:

@@ -102,9 +102,7 @@ class Member(commands.Cog):
     async def me(self, interaction: discord.Interaction[TurboBot]) -> None:
         """Show limits and history."""
         locale, user_id = str(interaction.locale), interaction.user.id
-        remaining = await self.bot.studio.service.limiter.remaining(
-            guild_id=interaction.guild_id, user_id=user_id
-        )
+        remaining = await self.bot.studio.remaining_for(user_id, interaction.guild_id)
         jobs = await self.bot.store.jobs_of_user(user_id, limit=HISTORY)
         kept = [
             one

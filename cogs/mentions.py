@@ -15,6 +15,7 @@ from bot.flags import parse_prompt
 from bot.request import Asker, PictureSource, Wish
 from cogs.common.delivery import describe
 from cogs.common.message_reply import MessageReply
+from cogs.common.options import is_age_restricted, parent_of
 from cogs.common.pictures import pictures_in
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def asker_of_message(message: discord.Message) -> Asker:
         user_id=author.id,
         guild_id=message.guild.id if message.guild else None,
         channel_id=message.channel.id,
+        parent_channel_id=parent_of(message.channel),
         role_ids=frozenset(role.id for role in member.roles) if member else frozenset(),
-        age_restricted=bool(getattr(message.channel, "nsfw", False)),
+        age_restricted=is_age_restricted(message.channel),
         manages_guild=bool(member and member.guild_permissions.manage_guild),
         max_bytes=message.guild.filesize_limit if message.guild else DEFAULT_FILE_LIMIT,
     )

@@ -39,7 +39,14 @@ class SettingsPanel(discord.ui.LayoutView):
         self.clear_items()
         chosen = self.chosen
         container: discord.ui.Container[Any] = discord.ui.Container(
-            discord.ui.TextDisplay(summary(chosen, self.bot.studio.defaults, locale=self.locale)),
+            discord.ui.TextDisplay(
+                summary(
+                    chosen,
+                    self.bot.studio.defaults,
+                    has_check=self.bot.studio.service.check is not None,
+                    locale=self.locale,
+                )
+            ),
             discord.ui.ActionRow(Channels(self, chosen.allowed_channel_ids)),
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),

@@ -11,6 +11,7 @@ from discord.ext import commands
 from bot.client import PERMISSIONS
 from bot.ratelimit import Allowance
 from bot.replies import quote, text_view
+from bot.store import GuildSettings
 from bot.words import say
 from cogs.common.options import described, text
 
@@ -37,9 +38,8 @@ class Status(commands.Cog):
         """Show device, queue, speed, what is left, and permissions that are missing here."""
         locale = str(interaction.locale)
         stats = self.bot.studio.service.scheduler.stats()
-        remaining = await self.bot.studio.service.limiter.remaining(
-            guild_id=interaction.guild_id, user_id=interaction.user.id
-        )
+        rules = await self.bot.studio.rules_for(interaction.guild_id)
+        remaining = await self.bot.studio.remaining_for(interaction.user.id, interaction.guild_id)
         lines = [
             "## " + say(locale, f"status.{'ready' if stats.ready else 'starting'}"),
             say(
@@ -58,6 +58,7 @@ class Status(commands.Cog):
                 drawn=stats.drawn,
             ),
             say(locale, "status.gateway", latency=_milliseconds(self.bot.latency)),
+            *check_lines(self.bot, rules, locale=locale),
         ]
         if remaining.guild is not None:
             lines.append(_left(locale, "status.guild_left", remaining.guild))
@@ -105,6 +106,18 @@ def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:
         name.replace("_", " ").title()
         for name in NEEDED_TO_POST
         if getattr(PERMISSIONS, name) and not getattr(has, name)
+    ]
+
+
+def check_lines(bot: TurboBot, rules: GuildSettings, *, locale: str) -> list[str]:
+    """Return whether pictures are judged, and what becomes of those for adults."""
+    check = bot.studio.service.check
+    if check is None:
+        return [say(locale, "status.check_off")]
+    policy = say(locale, f"settings.policy_{rules.nsfw_policy}")
+    return [
+        say(locale, "status.check_on", device=quote(check.stats().device_name)),
+        say(locale, "settings.line_nsfw", policy=policy),
     ]
 
 

@@ -116,4 +116,4 @@ def _shrunk(picture: Picture, job_id: str, limit: int) -> Picture:
     with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
         width, height = image.size
     filename = make_filename(job_id, picture.seed, "webp")
-    return Picture(data=data, filename=filename, width=width, height=height, seed=picture.seed)
+    return replace(picture, data=data, filename=filename, width=width, height=height)

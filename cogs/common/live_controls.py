@@ -12,6 +12,7 @@ from bot.client import answer_failure
 from bot.request import MAX_PROMPT, PictureSource, random_seed
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
+from cogs.common.options import asker_of
 
 if TYPE_CHECKING:
     from cogs.common.live_panel import LivePanel, LiveState
@@ -160,5 +161,5 @@ class Share(discord.ui.Button[Any]):
         """Post the picture as a message of its own."""
         assert self.panel.result is not None
         await self.panel.bot.studio.share(
-            InteractionReply(interaction), self.panel.result, self.panel.asker, kind="share"
+            InteractionReply(interaction), self.panel.result, asker_of(interaction), kind="share"
         )

@@ -58,11 +58,23 @@ def asker_of(interaction: discord.Interaction[TurboBot]) -> Asker:
         user_id=user.id,
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
+        parent_channel_id=parent_of(interaction.channel),
         role_ids=frozenset(role.id for role in member.roles) if member else frozenset(),
-        age_restricted=bool(getattr(interaction.channel, "nsfw", False)),
+        age_restricted=is_age_restricted(interaction.channel),
         manages_guild=interaction.permissions.manage_guild,
         max_bytes=interaction.filesize_limit,
     )
+
+
+def is_age_restricted(channel: object) -> bool:
+    """Return whether Discord shows `channel` to adults alone; a thread is as its channel is."""
+    tell = getattr(channel, "is_nsfw", None)
+    return bool(tell and tell())
+
+
+def parent_of(channel: object) -> int | None:
+    """Return the id of the channel a thread hangs on, else None."""
+    return channel.parent_id if isinstance(channel, discord.Thread) else None
 
 
 def source_of(attachment: discord.Attachment) -> PictureSource:

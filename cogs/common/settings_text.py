@@ -11,8 +11,11 @@ from bot.words import say
 SHOWN_WORDS = 20
 
 
-def summary(chosen: GuildSettings, defaults: Defaults, *, locale: str) -> str:
-    """Return what holds in the guild, one line a topic."""
+def summary(chosen: GuildSettings, defaults: Defaults, *, has_check: bool, locale: str) -> str:
+    """Return what holds in the guild, one line a topic.
+
+    `has_check` is whether there is a picture check, without which nothing is recognised.
+    """
     holds = defaults.within(chosen)
 
     def mentions(ids: frozenset[int], form: str) -> str:
@@ -28,7 +31,7 @@ def summary(chosen: GuildSettings, defaults: Defaults, *, locale: str) -> str:
             "settings.line_defaults",
             steps=holds.num_inference_steps,
             strength=f"{holds.strength:g}",
-            size=holds.size,
+            size=say(locale, f"size.{holds.size}"),
             style=holds.style or "–",
             count=holds.count,
         ),
@@ -47,6 +50,10 @@ def summary(chosen: GuildSettings, defaults: Defaults, *, locale: str) -> str:
             roles=mentions(chosen.allowed_role_ids, "<@&{}>"),
         ),
     ]
+    policy = say(locale, f"settings.policy_{chosen.nsfw_policy}")
+    lines.append(say(locale, "settings.line_nsfw", policy=policy))
+    if not has_check:
+        lines.append(say(locale, "settings.line_no_check"))
     if chosen.banned_user_ids:
         lines.append(
             say(locale, "settings.line_banned", members=mentions(chosen.banned_user_ids, "<@{}>"))
