@@ -244,11 +244,11 @@ class Timings:
     """
 
     intake_ms: float = 0.0
-    check_ms: float = 0.0
     queue_ms: float = 0.0
     pipeline_ms: float = 0.0
     encode_ms: float = 0.0
     total_ms: float = 0.0
+    check_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,10 @@ Accept = Callable[[], Awaitable[tuple[ImageRequest, GuildSettings]]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one request ended, for logs, metrics and trials; `result` is None without pictures."""
+    """How one request ended, for logs, metrics and trials; `result` is None without pictures.
+
+    `request` is told of what came out flagged and was held back.
+    """
 
     kind: str
     job_id: str
@@ -63,6 +66,7 @@ class Outcome:
     code: str | None = None
     result: ImageResult | None = None
     posted: Posted | None = None
+    request: ImageRequest | None = None
 
 
 class Reply(Protocol):
@@ -282,6 +286,10 @@ class Studio:
             await self.journal.done(job_id, posted)
             _log_done(kind, result)
             return Outcome(kind, job_id, JobState.DONE, result=result, posted=posted)
+        except Flagged as error:
+            log.info("job=%s kind=%s outcome=refused code=%s", job_id, kind, error.code)
+            outcome = await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
+            return replace(outcome, request=request)
         except Abandoned:
             log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
             await self.journal.ended(job_id, JobState.ABANDONED)

@@ -37,13 +37,13 @@ class SettingsPanel(discord.ui.LayoutView):
     def lay_out(self) -> None:
         """Rebuild the panel around the settings as they are."""
         self.clear_items()
-        chosen = self.chosen
+        chosen, has_check = self.chosen, self.bot.studio.service.check is not None
         container: discord.ui.Container[Any] = discord.ui.Container(
             discord.ui.TextDisplay(
                 summary(
                     chosen,
                     self.bot.studio.defaults,
-                    has_check=self.bot.studio.service.check is not None,
+                    has_check=has_check,
                     locale=self.locale,
                 )
             ),
@@ -51,7 +51,7 @@ class SettingsPanel(discord.ui.LayoutView):
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
             discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
-            discord.ui.ActionRow(Policy(self, chosen.nsfw_policy)),
+            discord.ui.ActionRow(Policy(self, chosen.nsfw_policy, disabled=not has_check)),
             discord.ui.ActionRow(
                 FormButton(self, "defaults", DefaultsForm),
                 FormButton(self, "limits", LimitsForm),
@@ -154,9 +154,12 @@ class AuditChannel(discord.ui.ChannelSelect[Any]):
 
 
 class Policy(discord.ui.Select[Any]):
-    """What happens to pictures that the picture check finds unfit for everyone."""
+    """What happens to pictures that the picture check finds unfit for everyone.
 
-    def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy) -> None:
+    Without a check there are none, and nothing to choose.
+    """
+
+    def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy, *, disabled: bool) -> None:
         super().__init__(
             options=[
                 discord.SelectOption(
@@ -165,7 +168,8 @@ class Policy(discord.ui.Select[Any]):
                     default=policy is chosen,
                 )
                 for policy in NsfwPolicy
-            ]
+            ],
+            disabled=disabled,
         )
         self.panel = panel
 

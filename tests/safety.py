@@ -1,4 +1,4 @@
-"""A small StableDiffusionSafetyChecker that flags red pictures, and an engine that draws colours."""
+"""A small StableDiffusionSafetyChecker that flags red, and an engine that draws colours."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def build_checker(folder: Path) -> Path:
 def embeddings(folder: Path, pictures: Sequence[Image.Image]) -> list[torch.Tensor]:
     """Return the pictures' CLIP embeddings, each of length 1, as the checker at `folder` sees."""
     checker = SafetyModel(folder, device="cpu")
-    batch = torch.from_numpy(np.stack([checker._normalised(one.resize((32, 32))) for one in pictures]))
+    batch = torch.from_numpy(
+        np.stack([checker._normalised(one.resize((32, 32))) for one in pictures])
+    )
     with torch.no_grad():
         pooled = checker._model.vision_model(batch)[1]
         projected = checker._model.visual_projection(pooled)

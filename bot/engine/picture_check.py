@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -105,9 +105,7 @@ class PictureCheck:
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
-        for asked in self._waiting:
-            if not asked.verdict.done():
-                asked.verdict.set_exception(CheckFailed())
+        _fail(self._waiting)
         self._waiting.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -165,6 +163,9 @@ class PictureCheck:
         began = time.monotonic()
         try:
             verdicts = await self._call(batch)
+        except asyncio.CancelledError:
+            _fail(batch)
+            raise
         except Exception:
             if len(batch) > 1:
                 log.warning("judging %d pictures together failed; each alone", len(batch))
@@ -173,8 +174,7 @@ class PictureCheck:
                 return
             self._failures += 1
             log.exception("a picture could not be judged")
-            if not batch[0].verdict.done():
-                batch[0].verdict.set_exception(CheckFailed())
+            _fail(batch)
             return
         self._seconds_each = (time.monotonic() - began) / len(batch)
         for asked, flagged in zip(batch, verdicts, strict=True):
@@ -186,3 +186,10 @@ class PictureCheck:
         pictures = [asked.picture for asked in batch]
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._judge.flags, pictures)
+
+
+def _fail(batch: Iterable[_Asked]) -> None:
+    """Tell whoever still waits that there is no verdict."""
+    for asked in batch:
+        if not asked.verdict.done():
+            asked.verdict.set_exception(CheckFailed())

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image
+from transformers.utils import logging as transformers_logging
 
 from bot import exit_codes
 from bot.errors import StartupError
@@ -40,6 +41,7 @@ class SafetyModel:
         `device` is "auto" (the first GPU, else the CPU) or "cpu". Raises StartupError.
         """
         files = find_safety_files(path)
+        transformers_logging.disable_progress_bar()
         self.device = torch.device(
             "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
         )
@@ -51,7 +53,8 @@ class SafetyModel:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:
+            # Whatever the libraries trip over in somebody's files, the files are at fault.
             raise _unusable(files.folder, f"{type(error).__name__}: {error}") from error
         # A concept that is not in the file would be made up, and would flag at random or never.
         if lacking := sorted(loaded["missing_keys"]):
