@@ -57,7 +57,8 @@ class PictureSource:
 
     Either `url` (one of Discord's own hosts) or `data` is given. `filename` and `claimed_bytes`
     are what Discord says of it; both are claims, checked when the bytes arrive. The ids, where the
-    picture hangs on a message, let an expired address be asked for again.
+    picture hangs on a message, let an expired address be asked for again. Where they do not, `keep`
+    says that the store should keep a copy, and `kept_as` names one by job and place.
     """
 
     url: str | None = None
@@ -68,6 +69,8 @@ class PictureSource:
     channel_id: int | None = None
     message_id: int | None = None
     attachment_id: int | None = None
+    keep: bool = False
+    kept_as: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,18 +31,22 @@ from bot.request import (
     Asker,
     ImageRequest,
     ImageResult,
-    OnFlagged,
     PictureSource,
     Style,
     Wish,
 )
 from bot.service import ImageService
+from bot.sharing import shared_result
+from bot.source_copies import SourceCopies
 from bot.store import GuildSettings, Job, JobState
 
 log = logging.getLogger(__name__)
 
 SOON_SECONDS = 0.8
 """Below this expected wait a picture may be the interaction's first response."""
+
+PASSING = frozenset({"live"})
+"""Kinds whose answers have no lasting controls of their own, so that nothing is gone back to."""
 
 ANSWER_SECONDS = 6.0
 """How long a draining studio waits for its last sentences to arrive."""
@@ -109,6 +113,7 @@ class Studio:
     ) -> None:
         self.service = service
         self.journal = journal
+        self.copies = SourceCopies(service, journal)
         self.defaults = defaults
         self.styles = styles
         self.observers: list[Callable[[Outcome], None]] = []
@@ -263,6 +268,7 @@ class Studio:
                 shared = shared_result(result, asker, on_flagged(rules.nsfw_policy, asker))
                 request, job_id = shared.request, shared.request.job_id
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
+                await self.copies.keep_held(request)
                 posted = await reply.deliver(shared)
                 await self.journal.done(job_id, posted)
             except Refused as error:
@@ -278,7 +284,7 @@ class Studio:
             request, rules = await accept()
             job_id = request.job_id
             self._accepted.add(job_id)
-            result = await self._work(reply, request, rules)
+            result = await self._work(reply, request, rules, kind=kind)
             if not await self.journal.may_answer(job_id):
                 log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
                 return Outcome(kind, job_id, JobState.ABANDONED)
@@ -306,7 +312,9 @@ class Studio:
         finally:
             self._accepted.discard(job_id)
 
-    async def _work(self, reply: Reply, request: ImageRequest, rules: GuildSettings) -> ImageResult:
+    async def _work(
+        self, reply: Reply, request: ImageRequest, rules: GuildSettings, *, kind: str
+    ) -> ImageResult:
         """Run the request where `abandon` and `drain` can reach it.
 
         Raises Abandoned or EngineStopping when one of them did.
@@ -321,6 +329,7 @@ class Studio:
                 guild_quota=guild_quota,
                 member_quota=member_quota,
                 on_queued=lambda ticket: reply.queued(ticket, request.job_id),
+                on_sources=None if kind in PASSING else self.copies.keep,
             ),
             name=f"job-{request.job_id}",
         )
@@ -366,27 +375,6 @@ class Studio:
         images = (wish.count if isinstance(wish, Wish) else None) or self.defaults.count
         scheduler = self.service.scheduler
         return scheduler.estimate(ahead=scheduler.stats().waiting, own=images) < SOON_SECONDS
-
-
-def shared_result(result: ImageResult, asker: Asker, flagged: OnFlagged) -> ImageResult:
-    """Return a result as a job of its own for everyone, flagged pictures shown as `flagged` says.
-
-    Raises Flagged where they may not be.
-    """
-    if flagged.refuses and any(picture.flagged for picture in result.pictures):
-        raise Flagged(drawn=True, elsewhere=flagged is OnFlagged.REFUSE_HERE)
-    pictures = tuple(
-        replace(picture, spoiler=picture.flagged and flagged is OnFlagged.SPOILER)
-        for picture in result.pictures
-    )
-    request = replace(
-        result.request,
-        job_id=ImageRequest.new_job_id(),
-        private=False,
-        user_id=asker.user_id,
-        on_flagged=flagged,
-    )
-    return replace(result, request=request, pictures=pictures)
 
 
 def _log_done(kind: str, result: ImageResult) -> None:

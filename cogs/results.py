@@ -101,14 +101,19 @@ class Results(commands.Cog):
     async def _remembered(
         self, interaction: discord.Interaction[TurboBot], press: Press, source: PictureSource
     ) -> Wish:
-        """Return what was drawn: from the store, else from the picture's own metadata."""
+        """Return what was drawn: from the store, else from the picture's own metadata.
+
+        That tells whether there was a picture it was drawn from, but not which; the result then
+        stands in for it.
+        """
         job = await self._job(interaction, press)
         if job is not None:
-            return wish_of_job(job.parameters)
+            return wish_of_job(job)
         metadata = await self.bot.studio.read_metadata(source)
         if metadata is None:
             raise BadPicture("picture_forgotten")
-        return wish_of_metadata(metadata)
+        wish = wish_of_metadata(metadata)
+        return wish if metadata.strength is None else replace(wish, sources=(source,))
 
     # Acting
 
@@ -122,7 +127,7 @@ class Results(commands.Cog):
                 self.bot,
                 [source],
                 locale=str(interaction.locale),
-                before=wish_of_job(job.parameters) if job else None,
+                before=wish_of_job(job) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
             )
@@ -159,7 +164,7 @@ class Results(commands.Cog):
         job = await self._job(interaction, press)
         if job is None:
             raise NotAllowed("request_forgotten")
-        before = wish_of_job(job.parameters)
+        before = wish_of_job(job)
 
         async def wish() -> Wish:
             sources = [await refreshed(self.bot, one) for one in before.sources]

@@ -171,7 +171,7 @@ class Jobs(Database):
         return result.rowcount
 
     async def delete_jobs_of_user(self, user_id: int) -> int:
-        """Forget everything the member asked for, pictures kept for them included."""
+        """Forget everything the member asked for, the pictures and sources kept of it included."""
         async with self._writing() as connection:
             theirs = sa.select(jobs.c.job_id).where(jobs.c.user_id == user_id)
             await connection.execute(claims.delete().where(claims.c.key.in_(theirs)))

@@ -102,7 +102,8 @@ def swapped(panel: LivePanel, state: LiveState) -> LiveState:
     """Return the state with the shown picture as the source."""
     assert panel.result is not None
     picture = panel.result.pictures[0]
-    return replace(state, source=PictureSource(data=picture.data, filename=picture.filename))
+    source = PictureSource(data=picture.data, filename=picture.filename, keep=True)
+    return replace(state, source=source)
 
 
 class EditPrompt(discord.ui.Button[Any]):

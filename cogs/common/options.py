@@ -79,8 +79,12 @@ def parent_of(channel: object) -> int | None:
 
 def source_of(attachment: discord.Attachment) -> PictureSource:
     """Return a picture to fetch; what Discord says of it is a claim that intake checks."""
+    # It hangs on no message, so nobody can be asked for it again.
     return PictureSource(
-        url=attachment.url, filename=attachment.filename, claimed_bytes=attachment.size
+        url=attachment.url,
+        filename=attachment.filename,
+        claimed_bytes=attachment.size,
+        keep=True,
     )
 
 
