@@ -51,13 +51,13 @@ class _Place:
 
 
 def _is_reachable(message: discord.Message) -> bool:
-    """Return whether the bot can ask for `message` again: it is in that guild, or it is its own.
+    """Return whether the bot can ask for `message` again, because it is where that hangs.
 
     A menu shows it messages of places it is no member of, where somebody installed it for
-    themselves.
+    themselves; it knows no channels there.
     """
     if message.guild is not None:
-        return message.guild.me is not None
+        return message.guild.get_channel_or_thread(message.channel.id) is not None
     return isinstance(message.channel, discord.DMChannel)
 
 
