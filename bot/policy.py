@@ -88,18 +88,10 @@ def on_flagged(policy: NsfwPolicy, asker: Asker) -> OnFlagged:
     return OnFlagged.SHOW if asker.age_restricted else OnFlagged.REFUSE_HERE
 
 
-def quotas(rules: GuildSettings, guild: Quota, member: Quota) -> tuple[Quota | None, Quota | None]:
-    """Return a guild's own quotas, never more generous per second than the operator's."""
-    return _tighter(rules.guild_quota, guild), _tighter(rules.member_quota, member)
-
-
-def _tighter(chosen: tuple[int, int] | None, ceiling: Quota) -> Quota | None:
-    if chosen is None:
-        return None
-    count, seconds = chosen
-    if count / seconds > ceiling.count / ceiling.per_seconds:
-        return None
-    return Quota(count, seconds)
+def quotas(rules: GuildSettings) -> tuple[Quota | None, Quota | None]:
+    """Return a guild's own quotas for itself and for each member, where it has chosen any."""
+    guild, member = rules.guild_quota, rules.member_quota
+    return Quota(*guild) if guild else None, Quota(*member) if member else None
 
 
 def resolve(

@@ -190,11 +190,14 @@ class Studio:
             log.warning("guild settings are away, the operator's hold: %s", error)
             return GuildSettings()
 
+    async def defaults_for(self, guild_id: int | None) -> Defaults:
+        """Return the defaults and ceilings that hold in a guild, or outside one."""
+        return self.defaults.within(await self.rules_for(guild_id))
+
     async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
         """Return what a guild, by its own limits, and a member have left now."""
-        limiter = self.service.limiter
-        guild, member = quotas(await self.rules_for(guild_id), limiter.guild, limiter.member)
-        return await limiter.remaining(
+        guild, member = quotas(await self.rules_for(guild_id))
+        return await self.service.limiter.remaining(
             guild_id=guild_id, user_id=user_id, guild_quota=guild, member_quota=member
         )
 
@@ -321,8 +324,7 @@ class Studio:
         """
         if self._is_stopped:
             raise EngineStopping
-        limiter = self.service.limiter
-        guild_quota, member_quota = quotas(rules, limiter.guild, limiter.member)
+        guild_quota, member_quota = quotas(rules)
         task = asyncio.create_task(
             self.service.run(
                 request,

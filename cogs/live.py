@@ -52,7 +52,7 @@ class Live(commands.Cog):
     ) -> None:
         """Open a panel that starts with `prompt`."""
         asker, studio = asker_of(interaction), self.bot.studio
-        defaults = studio.defaults.within(await studio.rules_for(asker.guild_id))
+        defaults = await studio.defaults_for(asker.guild_id)
         state = LiveState(
             prompt=prompt,
             seed=random_seed(),

@@ -120,6 +120,7 @@ class Results(commands.Cog):
     async def _ask(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
         """Open the remix form on the chosen picture, filled in with what is known of it."""
         assert interaction.message is not None
+        defaults = await self.bot.studio.defaults_for(interaction.guild_id)
         source = self._picture(interaction, press)
         job = await self._job(interaction, press)
         await interaction.response.send_modal(
@@ -127,6 +128,7 @@ class Results(commands.Cog):
                 self.bot,
                 [source],
                 locale=str(interaction.locale),
+                strength=defaults.strength,
                 before=wish_of_job(job) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
@@ -207,7 +209,7 @@ class Results(commands.Cog):
         """Delete the message for its author or a moderator."""
         assert interaction.message is not None
         job = await self._job(interaction, press)
-        author = job.user_id if job else author_of(interaction.message)
+        author = job.user_id if job else await author_of(interaction.message)
         if interaction.user.id != author and not interaction.permissions.manage_messages:
             raise NotAllowed("only_author_deletes")
         await interaction.response.defer()
@@ -221,11 +223,18 @@ class Results(commands.Cog):
         await interaction.delete_original_response()
 
 
-def author_of(message: discord.Message) -> int | None:
-    """Return who asked for a result, by the interaction that made the message."""
+async def author_of(message: discord.Message) -> int | None:
+    """Return who asked for a result, by what it answers: an interaction, or a mention."""
     if message.interaction_metadata is not None:
         return message.interaction_metadata.user.id
-    return None
+    if message.reference is None or message.reference.message_id is None:
+        return None
+    try:
+        mention = await message.channel.fetch_message(message.reference.message_id)
+    except discord.HTTPException as error:
+        log.info("the message a result answers is not readable: HTTP %d", error.status)
+        return None
+    return mention.author.id
 
 
 async def setup(bot: TurboBot) -> None:

@@ -8,17 +8,19 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import PERMISSIONS
 from bot.ratelimit import Allowance
 from bot.replies import quote, text_view
 from bot.store import GuildSettings
 from bot.words import say
-from cogs.common.options import described, text
+from cogs.common.options import described, permission_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
 
 NEEDED_TO_POST: Final = ("view_channel", "send_messages", "attach_files", "read_message_history")
+NEEDED_IN_THREADS: Final = tuple(
+    "send_messages_in_threads" if name == "send_messages" else name for name in NEEDED_TO_POST
+)
 GIB: Final = 1024**3
 
 
@@ -65,7 +67,8 @@ class Status(commands.Cog):
         lines.append(_left(locale, "status.member_left", remaining.member))
         missing = missing_permissions(interaction)
         if missing:
-            lines.append(say(locale, "status.missing", permissions=", ".join(missing)))
+            names = permission_names(missing, locale=locale)
+            lines.append(say(locale, "status.missing", permissions=names))
         await interaction.response.send_message(view=text_view("\n".join(lines)), ephemeral=True)
 
     @app_commands.command(
@@ -98,15 +101,12 @@ class Status(commands.Cog):
 
 
 def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:
-    """Return the names of permissions the bot lacks where the interaction came from."""
+    """Return the permissions the bot lacks where the interaction came from."""
     if interaction.guild_id is None or not interaction.is_guild_integration():
         return []
-    has = interaction.app_permissions
-    return [
-        name.replace("_", " ").title()
-        for name in NEEDED_TO_POST
-        if getattr(PERMISSIONS, name) and not getattr(has, name)
-    ]
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    needed = NEEDED_IN_THREADS if in_thread else NEEDED_TO_POST
+    return [name for name in needed if not getattr(interaction.app_permissions, name)]
 
 
 def check_lines(bot: TurboBot, rules: GuildSettings, *, locale: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import discord
@@ -86,6 +86,11 @@ def source_of(attachment: discord.Attachment) -> PictureSource:
         claimed_bytes=attachment.size,
         keep=True,
     )
+
+
+def permission_names(names: Iterable[str], *, locale: str) -> str:
+    """Return permissions as Discord's own settings call them."""
+    return ", ".join(say(locale, f"permission.{name}") for name in names)
 
 
 async def style_names(

@@ -127,7 +127,10 @@ async def refreshed(bot: TurboBot, source: PictureSource) -> PictureSource:
     except discord.HTTPException as error:
         log.info("source message is not readable: HTTP %d", error.status)
         raise BadPicture("source_gone") from error
-    for one in pictures_in(message):
+    found = pictures_in(message)
+    if not found and not bot.intents.message_content and message.author != bot.user:
+        raise BadPicture("picture_hidden")
+    for one in found:
         if _is_same(one, source):
             return replace(one, weight=source.weight)
     raise BadPicture("source_gone")

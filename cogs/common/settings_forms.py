@@ -11,6 +11,7 @@ from bot.client import answer_failure
 from bot.errors import BadParameter
 from bot.request import SIZES
 from bot.store import GuildSettings
+from bot.store.guild_settings import MAX_WORD_LENGTH, MAX_WORDS
 from bot.words import say
 from cogs.common.settings_text import number, quota_of
 
@@ -58,11 +59,7 @@ class SettingsForm(discord.ui.Modal):
 
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
         """Store what was typed."""
-        try:
-            chosen = self.changed(self.panel.chosen)
-        except ValueError as error:
-            raise BadParameter(name=self.title, value=str(error), allowed="–") from None
-        await self.panel.save(interaction, chosen)
+        await self.panel.change(interaction, self.changed)
 
     async def on_error(  # type: ignore[override]  # a Modal's has no item
         self, interaction: discord.Interaction[Any], error: Exception, /
@@ -117,15 +114,16 @@ class LimitsForm(SettingsForm):
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed limits."""
-        ceiling = self.panel.bot.studio.defaults
+        studio = self.panel.bot.studio
+        ceiling, limiter = studio.defaults, studio.service.limiter
         steps = number("max_steps", self.max_steps.value, 1, ceiling.max_steps)
         count = number("max_count", self.max_count.value, 1, ceiling.max_count)
         return replace(
             chosen,
             max_steps=int(steps) if steps else None,
             max_count=int(count) if count else None,
-            guild_quota=quota_of("guild", self.guild_quota.value),
-            member_quota=quota_of("member", self.member_quota.value),
+            guild_quota=quota_of("guild", self.guild_quota.value, limiter.guild),
+            member_quota=quota_of("member", self.member_quota.value, limiter.member),
         )
 
 
@@ -142,6 +140,12 @@ class WordsForm(SettingsForm):
         )
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
-        """Return the settings with the typed blocklist."""
-        lines = (line.strip() for line in self.words.value.splitlines())
-        return replace(chosen, blocklist=tuple(dict.fromkeys(line for line in lines if line)))
+        """Return the settings with the typed blocklist. Raises BadParameter."""
+        lines = [line.strip() for line in self.words.value.splitlines() if line.strip()]
+        for line in lines:
+            if len(line) > MAX_WORD_LENGTH:
+                raise BadParameter("word_too_long", word=line, limit=MAX_WORD_LENGTH)
+        words = tuple(dict.fromkeys(lines))
+        if len(words) > MAX_WORDS:
+            raise BadParameter("too_many_words", count=len(words), limit=MAX_WORDS)
+        return replace(chosen, blocklist=words)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bot.errors import BadParameter
 from bot.policy import Defaults
+from bot.ratelimit import Quota
 from bot.replies import quote
 from bot.store import GuildSettings
+from bot.store.guild_settings import MAX_QUOTA_COUNT, MAX_QUOTA_SECONDS
 from bot.words import say
 
 SHOWN_WORDS = 20
@@ -82,11 +84,20 @@ def number(name: str, typed: str, low: float, high: float) -> float | None:
     return value
 
 
-def quota_of(name: str, typed: str) -> tuple[int, int] | None:
-    """Return (images, seconds) from `20/60`; None for an empty field. Raises BadParameter."""
+def quota_of(name: str, typed: str, ceiling: Quota) -> tuple[int, int] | None:
+    """Return (images, seconds) from `20/60`; None for an empty field.
+
+    Raises BadParameter for what cannot be read or is more than the operator's `ceiling` lets pass.
+    """
     if not typed.strip():
         return None
     images, _, seconds = typed.partition("/")
     if not images.strip().isdecimal() or not seconds.strip().isdecimal() or int(images) < 1:
         raise BadParameter(name=name, value=typed[:40], allowed="20/60")
-    return int(images), max(1, int(seconds))
+    count, per_seconds = int(images), int(seconds)
+    if not 1 <= per_seconds <= MAX_QUOTA_SECONDS or count > MAX_QUOTA_COUNT:
+        raise BadParameter(name=name, value=typed[:40], allowed="20/60")
+    if count * ceiling.per_seconds > ceiling.count * per_seconds:
+        allowed = f"≤ {ceiling.count}/{ceiling.per_seconds}"
+        raise BadParameter(name=name, value=typed[:40], allowed=allowed)
+    return count, per_seconds

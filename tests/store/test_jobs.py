@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -227,3 +228,22 @@ async def test_any_json_survives_as_parameters(
     job_id = f"{clock.now:.0f}"
     await accept(store, job_id, parameters=parameters)
     assert (await get(store, job_id)).parameters == parameters
+
+
+async def test_what_a_member_deletes_is_in_no_file_any_more(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/store.db")
+    secret = "zq-secret-prompt-zq"
+
+    def found() -> bool:
+        return any(secret.encode() in path.read_bytes() for path in tmp_path.iterdir())
+
+    for number in range(20):
+        await store.accept_job(
+            job_id=f"{number:02}", kind="imagine", user_id=7, parameters={"prompt": secret}
+        )
+        await store.keep_source(f"{number:02}", 0, secret.encode() * 500)
+    assert found()
+    await store.delete_jobs_of_user(7)
+    assert not found()
+    await store.close()
+    assert not found()
