@@ -4,6 +4,7 @@
     ├── Refused                 the member can act on it; never logged as a fault
     │   ├── BadParameter        a value outside its range, or an unknown flag
     │   ├── BadPicture          the picture could not be fetched, read or used
+    │   │   └── SeveralPictures     there are several, and it was not said which
     │   ├── RateLimited         the guild or member has used up its pictures for now
     │   ├── QueueFull           too much is waiting already
     │   ├── NotAllowed          a setting, ban or permission forbids it
@@ -65,6 +66,16 @@ class BadPicture(Refused):
     """The given picture cannot be used; the code says what was wrong."""
 
     default_code = "picture_unknown"
+
+
+class SeveralPictures(BadPicture):
+    """A message has several pictures and it was not said which one is meant; `names` are theirs."""
+
+    default_code = "several_pictures"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        super().__init__(count=len(names))
 
 
 class RateLimited(Refused):
