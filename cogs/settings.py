@@ -55,14 +55,7 @@ class SettingsPanel(discord.ui.LayoutView):
         self.clear_items()
         chosen, has_check = self.chosen, self.bot.studio.service.check is not None
         container: discord.ui.Container[Any] = discord.ui.Container(
-            discord.ui.TextDisplay(
-                summary(
-                    chosen,
-                    self.bot.studio.defaults,
-                    has_check=has_check,
-                    locale=self.locale,
-                )
-            ),
+            discord.ui.TextDisplay(summary(chosen, self.bot.studio, locale=self.locale)),
             discord.ui.ActionRow(Channels(self, chosen.allowed_channel_ids)),
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),

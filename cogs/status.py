@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.ratelimit import Allowance
 from bot.replies import quote, text_view
 from bot.store import GuildSettings
 from bot.words import say
-from cogs.common.options import described, permission_names, text
+from cogs.common.options import described, left_text, permission_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -48,7 +49,7 @@ class Status(commands.Cog):
                 locale,
                 "status.device",
                 model=quote(stats.model_name),
-                device=quote(", ".join(stats.device_names)),
+                device=quote(devices_text(stats.device_names)),
                 memory=f"{stats.peak_memory_bytes / GIB:.1f}",
             ),
             say(locale, "status.queue", waiting=stats.waiting, running=stats.running),
@@ -63,8 +64,8 @@ class Status(commands.Cog):
             *check_lines(self.bot, rules, locale=locale),
         ]
         if remaining.guild is not None:
-            lines.append(_left(locale, "status.guild_left", remaining.guild))
-        lines.append(_left(locale, "status.member_left", remaining.member))
+            lines.append(left_text(locale, "status.guild_left", remaining.guild))
+        lines.append(left_text(locale, "status.member_left", remaining.member))
         missing = missing_permissions(interaction)
         if missing:
             names = permission_names(missing, locale=locale)
@@ -109,6 +110,12 @@ def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:
     return [name for name in needed if not getattr(interaction.app_permissions, name)]
 
 
+def devices_text(names: Sequence[str]) -> str:
+    """Return the names of the devices, those of one name counted."""
+    counted = Counter(names)
+    return ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in counted.items())
+
+
 def check_lines(bot: TurboBot, rules: GuildSettings, *, locale: str) -> list[str]:
     """Return whether pictures are judged, and what becomes of those for adults."""
     check = bot.studio.service.check
@@ -119,16 +126,6 @@ def check_lines(bot: TurboBot, rules: GuildSettings, *, locale: str) -> list[str
         say(locale, "status.check_on", device=quote(check.stats().device_name)),
         say(locale, "settings.line_nsfw", policy=policy),
     ]
-
-
-def _left(locale: str, key: str, allowance: Allowance) -> str:
-    return say(
-        locale,
-        key,
-        left=allowance.left,
-        limit=allowance.limit,
-        seconds=allowance.per_seconds,
-    )
 
 
 def _milliseconds(seconds: float) -> str:

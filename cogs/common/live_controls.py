@@ -29,12 +29,15 @@ class Choice(discord.ui.Select[Any]):
         field: str,
         options: Sequence[tuple[str, Any]],
         chosen: Any,
+        *,
+        disabled: bool = False,
     ) -> None:
         self.panel = panel
         self.field = field
         self.meanings = {str(index): value for index, (_, value) in enumerate(options)}
         name = say(panel.locale, f"live.{field}")
         super().__init__(
+            disabled=disabled,
             placeholder=name,
             options=[
                 discord.SelectOption(
@@ -75,14 +78,15 @@ class Press(discord.ui.Button[Any]):
 def drawing_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
     """Return the buttons that redraw: new seed, less and more strength, edit prompt, swap."""
     step = 0.1
+    idle = panel.state.source is None  # strength is how far to go from a source
 
     def nudged(state: LiveState, by: float) -> LiveState:
         return replace(state, strength=min(1.0, max(0.1, round(state.strength + by, 2))))
 
     return [
         Press(panel, "live.seed", "🎲", lambda state: replace(state, seed=random_seed())),
-        Press(panel, "live.less", "➖", lambda state: nudged(state, -step)),
-        Press(panel, "live.more", "➕", lambda state: nudged(state, step)),
+        Press(panel, "live.less", "➖", lambda state: nudged(state, -step), disabled=idle),
+        Press(panel, "live.more", "➕", lambda state: nudged(state, step), disabled=idle),
         EditPrompt(panel),
     ]
 

@@ -206,7 +206,13 @@ class LivePanel(discord.ui.LayoutView):
         strengths = sorted({*STRENGTHS, round(state.strength, 2)})
         steps = range(1, max(self.max_steps, state.steps) + 1)
         selects = [
-            Choice(self, "strength", [(f"{one:g}", one) for one in strengths], state.strength),
+            Choice(
+                self,
+                "strength",
+                [(f"{one:g}", one) for one in strengths],
+                round(state.strength, 2),
+                disabled=state.source is None,
+            ),
             Choice(self, "steps", [(str(one), one) for one in steps], state.steps),
             Choice(
                 self, "size", [(say(self.locale, f"size.{one}"), one) for one in SIZES], state.size

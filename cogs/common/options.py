@@ -9,8 +9,9 @@ import discord
 from discord import app_commands
 from discord.app_commands import locale_str
 
+from bot.ratelimit import Allowance
 from bot.request import SIZES, Asker, PictureSource
-from bot.words import DEFAULT_LOCALE, catalogue, say
+from bot.words import DEFAULT_LOCALE, catalogue, say, span_text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -91,6 +92,17 @@ def source_of(attachment: discord.Attachment) -> PictureSource:
 def permission_names(names: Iterable[str], *, locale: str) -> str:
     """Return permissions as Discord's own settings call them."""
     return ", ".join(say(locale, f"permission.{name}") for name in names)
+
+
+def left_text(locale: str, key: str, allowance: Allowance) -> str:
+    """Return what is left of a limit."""
+    return say(
+        locale,
+        key,
+        left=allowance.left,
+        limit=allowance.limit,
+        span=span_text(allowance.per_seconds, locale=locale),
+    )
 
 
 async def style_names(

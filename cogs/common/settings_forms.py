@@ -9,6 +9,7 @@ import discord
 
 from bot.client import answer_failure
 from bot.errors import BadParameter
+from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
 from bot.store.guild_settings import MAX_WORD_LENGTH, MAX_WORDS
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from cogs.settings import SettingsPanel
 
 FORM_SECONDS: Final = 15 * 60
+
+
+TextField = discord.ui.TextInput[Any]
 
 
 class SettingsForm(discord.ui.Modal):
@@ -73,10 +77,17 @@ class DefaultsForm(SettingsForm):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "defaults")
-        now = panel.chosen
-        self.steps = self.field("steps", now.default_steps, max_length=2)
-        self.strength = self.field("strength", now.default_strength, max_length=4)
-        self.count = self.field("count", now.default_count, max_length=1)
+        # An empty field leaves it to the operator, whose own shows through.
+        now, operator = panel.chosen, panel.bot.studio.defaults
+        self.steps = self.field(
+            "steps", now.default_steps, max_length=2, placeholder=str(operator.num_inference_steps)
+        )
+        self.strength = self.field(
+            "strength", now.default_strength, max_length=4, placeholder=f"{operator.strength:g}"
+        )
+        self.count = self.field(
+            "count", now.default_count, max_length=1, placeholder=str(operator.count)
+        )
         sizes = [(say(panel.locale, f"size.{name}"), name) for name in SIZES]
         self.size = self.choice("size", sizes, now.default_size)
         styles = [(name, name) for name in panel.bot.studio.styles]
@@ -102,15 +113,22 @@ class LimitsForm(SettingsForm):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "limits")
-        now = panel.chosen
+        now, studio = panel.chosen, panel.bot.studio
+        operator, limiter = studio.defaults, studio.service.limiter
 
-        def shown(quota: tuple[int, int] | None) -> str | None:
-            return f"{quota[0]}/{quota[1]}" if quota else None
+        def quota(name: str, chosen: tuple[int, int] | None, ceiling: Quota) -> TextField:
+            shown = f"{chosen[0]}/{chosen[1]}" if chosen else None
+            placeholder = f"{ceiling.count}/{ceiling.per_seconds}"
+            return self.field(name, shown, max_length=15, placeholder=placeholder)
 
-        self.max_steps = self.field("max_steps", now.max_steps, max_length=2)
-        self.max_count = self.field("max_count", now.max_count, max_length=1)
-        self.guild_quota = self.field("guild_quota", shown(now.guild_quota), placeholder="120/60")
-        self.member_quota = self.field("member_quota", shown(now.member_quota), placeholder="20/60")
+        self.max_steps = self.field(
+            "max_steps", now.max_steps, max_length=2, placeholder=str(operator.max_steps)
+        )
+        self.max_count = self.field(
+            "max_count", now.max_count, max_length=1, placeholder=str(operator.max_count)
+        )
+        self.guild_quota = quota("guild_quota", now.guild_quota, limiter.guild)
+        self.member_quota = quota("member_quota", now.member_quota, limiter.member)
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed limits."""

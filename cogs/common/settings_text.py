@@ -3,62 +3,71 @@
 from __future__ import annotations
 
 from bot.errors import BadParameter
-from bot.policy import Defaults
 from bot.ratelimit import Quota
 from bot.replies import quote
 from bot.store import GuildSettings
 from bot.store.guild_settings import MAX_QUOTA_COUNT, MAX_QUOTA_SECONDS
-from bot.words import say
+from bot.studio import Studio
+from bot.words import say, span_text, steps_text
 
 SHOWN_WORDS = 20
 
 
-def summary(chosen: GuildSettings, defaults: Defaults, *, has_check: bool, locale: str) -> str:
+def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
     """Return what holds in the guild, one line a topic.
 
-    `has_check` is whether there is a picture check, without which nothing is recognised.
+    The operator's own holds where the guild has chosen nothing; without a picture check nothing is
+    recognised as being for adults.
     """
-    holds = defaults.within(chosen)
+    holds, limiter = studio.defaults.within(chosen), studio.service.limiter
 
-    def mentions(ids: frozenset[int], form: str) -> str:
-        return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, "settings.all")
+    def mentions(ids: frozenset[int], form: str, none: str) -> str:
+        return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, none)
 
-    def quota(value: tuple[int, int] | None) -> str:
-        return f"{value[0]} / {value[1]} s" if value else say(locale, "settings.operators")
+    def quota(value: tuple[int, int] | None, operator: Quota) -> str:
+        count, seconds = value or (operator.count, operator.per_seconds)
+        return say(locale, "settings.quota", count=count, span=span_text(seconds, locale=locale))
 
     lines = [
         "## " + say(locale, "settings.title"),
         say(
             locale,
             "settings.line_defaults",
-            steps=holds.num_inference_steps,
+            steps=steps_text(holds.num_inference_steps, locale=locale),
             strength=f"{holds.strength:g}",
             size=say(locale, f"size.{holds.size}"),
-            style=holds.style or "–",
+            style=say(locale, "result.style", style=quote(holds.style))
+            if holds.style
+            else say(locale, "settings.no_style"),
             count=holds.count,
         ),
         say(
             locale,
             "settings.line_limits",
-            steps=holds.max_steps,
+            steps=steps_text(holds.max_steps, locale=locale),
             count=holds.max_count,
-            guild=quota(chosen.guild_quota),
-            member=quota(chosen.member_quota),
+            guild=quota(chosen.guild_quota, limiter.guild),
+            member=quota(chosen.member_quota, limiter.member),
         ),
         say(
             locale,
             "settings.line_access",
-            channels=mentions(chosen.allowed_channel_ids, "<#{}>"),
-            roles=mentions(chosen.allowed_role_ids, "<@&{}>"),
+            channels=mentions(chosen.allowed_channel_ids, "<#{}>", "settings.every_channel"),
+            roles=mentions(chosen.allowed_role_ids, "<@&{}>", "settings.every_role"),
         ),
     ]
-    policy = say(locale, f"settings.policy_{chosen.nsfw_policy}")
-    lines.append(say(locale, "settings.line_nsfw", policy=policy))
-    if not has_check:
+    if studio.service.check is None:
         lines.append(say(locale, "settings.line_no_check"))
+    else:
+        policy = say(locale, f"settings.policy_{chosen.nsfw_policy}")
+        lines.append(say(locale, "settings.line_nsfw", policy=policy))
     if chosen.banned_user_ids:
         lines.append(
-            say(locale, "settings.line_banned", members=mentions(chosen.banned_user_ids, "<@{}>"))
+            say(
+                locale,
+                "settings.line_banned",
+                members=mentions(chosen.banned_user_ids, "<@{}>", "settings.every_role"),
+            )
         )
     if chosen.blocklist:
         words = ", ".join(f"||{quote(word, 40)}||" for word in chosen.blocklist[:SHOWN_WORDS])

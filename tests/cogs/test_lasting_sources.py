@@ -99,7 +99,8 @@ async def test_what_is_kept_goes_with_me_delete_my_data(place: Town) -> None:
     await kept(place, author(message))
     (job,) = await place.app.store.jobs_of_user(author(message))
     me = await place.command("/me", user="cleo")
-    await place.press(me["response"]["id"], "Delete my data", user="cleo")
+    for label in ("Delete my data", "Yes, delete it"):
+        await place.press(me["response"]["id"], label, user="cleo")
     assert await place.app.store.read_source(job.job_id, 0) is None
     # The picture itself still tells how it was made: the result stands in for what is gone.
     again = await place.press(message["id"], "Reroll", user="cleo")

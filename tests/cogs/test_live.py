@@ -49,6 +49,9 @@ async def test_each_press_redraws_in_place_with_one_call(place: Town) -> None:
 
 async def test_the_strength_buttons_and_selects_set_what_the_picture_says(place: Town) -> None:
     panel = await opened(place)
+    buttons = items(panel["components"], 2)
+    assert [one["label"] for one in buttons if one["disabled"]] == ["Strength", "Strength"]
+    assert items(panel["components"], 3)[0]["disabled"]
     await press(place, panel, "Use as source")
     assert "strength 0.7" in words(await shown(place, panel))
     await press(place, panel, "Strength", emoji="➖")

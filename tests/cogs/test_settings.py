@@ -104,9 +104,14 @@ async def test_me_shows_history_and_forgets(place: Town) -> None:
     record = await place.command("/me", user="cleo")
     assert "my secret cat" in words(record["response"])
     assert "19 of 20" in words(record["response"])
-    pressed = await place.member.press(record["response"]["id"], "Delete my data", user="cleo")
-    answer = await place.member.wait_response(pressed)
-    assert answer["callback_type"] == 7
+    assert "[see it](https://discord.com/channels/" in words(record["response"])
+    for label in ("Delete my data", "Keep it", "Delete my data", "Yes, delete it"):
+        pressed = await place.member.press(record["response"]["id"], label, user="cleo")
+        answer = await place.member.wait_response(pressed)
+        assert answer["callback_type"] == 7
+        page = await place.member.message(record["response"]["id"], user="cleo")
+        assert ("my secret cat" in words(page)) is (label == "Keep it")
+    assert "Forgotten: 1 requests" in words(page)
     record = await place.command("/me", user="cleo")
     assert "my secret cat" not in words(record["response"])
 
@@ -131,7 +136,7 @@ async def test_status_and_me_tell_of_the_server_s_own_limits(place: Town) -> Non
     await fill(place, panel, "Limits…", ["", "", "50/3600", "5/3600"])
     await place.command("/imagine prompt:a", user="cleo")
     status = words((await place.command("/status", user="cleo"))["response"])
-    assert "49 of 50 pictures left (3600 s window)" in status
+    assert "49 of 50 pictures left, counted over 60 min" in status
     assert "4 of 5 pictures left" in status
     assert "4 of 5" in words((await place.command("/me", user="cleo"))["response"])
 
@@ -185,3 +190,17 @@ async def test_the_missing_permission_has_its_name_in_the_member_s_language(plac
     await place.member.set_user("cleo", locale="zh-CN")
     await place.member.set_overwrite("general", "turbocord", deny=1 << 15)
     assert "上传文件" in words((await place.command("/status", user="cleo"))["response"])
+
+
+async def test_the_panel_tells_what_holds_in_words(place: Town) -> None:
+    text = words(await panel_of(place))
+    assert "2 steps, strength 0.7, square 512×512, no style, 1 at a time" in text
+    assert "120 in 60 s for the server, 20 in 60 s for each member" in text
+    assert "everyone, in every channel" in text
+
+
+async def test_a_private_picture_has_no_link_that_leads_nowhere(place: Town) -> None:
+    await place.command("/imagine prompt:mine private:true", user="cleo")
+    assert "discord.com/channels" not in words(
+        (await place.command("/me", user="cleo"))["response"]
+    )
