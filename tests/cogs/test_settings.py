@@ -101,6 +101,7 @@ async def test_status_names_the_permission_that_is_missing(place: Town) -> None:
 
 async def test_me_shows_history_and_forgets(place: Town) -> None:
     await place.command("/imagine prompt:my secret cat", user="cleo")
+    assert await place.app.studio.wait_until_idle(10)
     record = await place.command("/me", user="cleo")
     assert "my secret cat" in words(record["response"])
     assert "19 of 20" in words(record["response"])
@@ -201,6 +202,7 @@ async def test_the_panel_tells_what_holds_in_words(place: Town) -> None:
 
 async def test_a_private_picture_has_no_link_that_leads_nowhere(place: Town) -> None:
     await place.command("/imagine prompt:mine private:true", user="cleo")
-    assert "discord.com/channels" not in words(
-        (await place.command("/me", user="cleo"))["response"]
-    )
+    assert await place.app.studio.wait_until_idle(10)
+    me = words((await place.command("/me", user="cleo"))["response"])
+    assert "**mine**" in me
+    assert "discord.com/channels" not in me
