@@ -87,6 +87,6 @@ class ColourPipeline(NullPipeline):
         return pixels
 
 
-def colour_scheduler() -> BatchScheduler:
-    """Return an engine that draws plain colours."""
-    return BatchScheduler([ColourPipeline])
+def colour_scheduler(**options: float) -> BatchScheduler:
+    """Return an engine that draws plain colours; options are NullPipeline's."""
+    return BatchScheduler([lambda: ColourPipeline(**options)])

@@ -54,6 +54,34 @@ async def allow(place: Town, policy: NsfwPolicy) -> None:
     assert (await place.app.store.get_settings(int(guild["id"]))).nsfw_policy is policy
 
 
+async def told(place: Town, interaction: str, *, channel: str = "general", **who: Any) -> Any:
+    """Return the message that answers an interaction, as its member sees it.
+
+    A refusal that comes late is not where "thinking" was: everyone could see that.
+    """
+    answers: list[dict[str, Any]] = []
+
+    async def is_there() -> bool:
+        answers[:] = [
+            one
+            for one in await place.member.messages(channel, **who)
+            if (one["interaction_metadata"] or {}).get("id") == interaction and words(one)
+        ]
+        return bool(answers)
+
+    await eventually(is_there)
+    return answers[-1]
+
+
+async def answer(
+    place: Town, text: str, *, user: str = "cleo", channel: str = "general", **options: Any
+) -> Any:
+    """Send a command and return the message that answers it, wherever that is."""
+    sent = await place.member.command(text, user=user, channel=channel, **options)
+    where = {"guild": options["guild"]} if "guild" in options else {}
+    return await told(place, sent, channel=channel, user=user, **where)
+
+
 def is_spoiler(message: dict[str, Any]) -> bool:
     """Return whether every picture of a message hides behind a spoiler, and says so twice."""
     files = [file["filename"].startswith("SPOILER_") for file in message["files"]]
@@ -68,14 +96,35 @@ def is_spoiler(message: dict[str, Any]) -> bool:
 
 async def test_a_flagged_picture_is_refused_in_a_sentence_for_its_member(judged: Town) -> None:
     for channel in ("general", "after-dark"):
-        record = await judged.command("/imagine prompt:a red thing", user="cleo", channel=channel)
-        assert REFUSED_OUTPUT in words(record["response"])
-        assert ELSEWHERE not in words(record["response"])
-        assert record["response"]["ephemeral_for"]
-        assert record["response"]["files"] == []
+        message = await answer(judged, "/imagine prompt:a red thing", channel=channel)
+        assert REFUSED_OUTPUT in words(message)
+        assert ELSEWHERE not in words(message)
+        assert message["ephemeral_for"]
+        assert message["files"] == []
     fine = await judged.command("/imagine prompt:a blue thing", user="cleo")
     assert fine["response"]["files"]
     assert not is_spoiler(fine["response"])
+
+
+async def test_a_refusal_that_comes_late_is_still_for_its_member_alone(
+    tmp_path: Path, checker: Path
+) -> None:
+    async with lawful_town(
+        tmp_path, scheduler=colour_scheduler(step_seconds=0.8), safety_checker=checker
+    ) as place:
+        # Long enough that everyone has seen "thinking" by then.
+        interaction = await place.member.command(
+            "/imagine prompt:red steps:2", user="cleo", channel="general"
+        )
+        await place.member.wait_response(interaction, until="ack", timeout=30)
+        assert await place.member.messages("general", user="ben")
+
+        async def is_told() -> bool:
+            seen = await place.member.messages("general", user="cleo")
+            return [REFUSED_OUTPUT in words(one) for one in seen] == [True]
+
+        await eventually(is_told)
+        assert await place.member.messages("general", user="ben") == []
 
 
 async def test_a_given_picture_is_judged_before_anything_is_drawn(judged: Town) -> None:
@@ -88,8 +137,7 @@ async def test_a_given_picture_is_judged_before_anything_is_drawn(judged: Town) 
             {"image1": ("a.png", png(colour=BLUE)), "image2": ("b.png", png(colour=RED))},
         ),
     ):
-        record = await judged.command(text, user="cleo", files=files)
-        assert REFUSED_INPUT in words(record["response"])
+        assert REFUSED_INPUT in words(await answer(judged, text, files=files))
     assert engine.stats().drawn == drawn
     fine = await judged.command(
         "/remix prompt:blue", user="cleo", files={"image": ("a.png", png(colour=BLUE))}
@@ -99,13 +147,12 @@ async def test_a_given_picture_is_judged_before_anything_is_drawn(judged: Town) 
 
 async def test_in_age_restricted_channels_alone(judged: Town) -> None:
     await allow(judged, NsfwPolicy.AGE_RESTRICTED)
-    refused = await judged.command("/imagine prompt:red", user="cleo")
-    assert ELSEWHERE in words(refused["response"])
-    given = await judged.command(
-        "/remix prompt:blue", user="cleo", files={"image": ("a.png", png(colour=RED))}
+    assert ELSEWHERE in words(await answer(judged, "/imagine prompt:red"))
+    given = words(
+        await answer(judged, "/remix prompt:blue", files={"image": ("a.png", png(colour=RED))})
     )
-    assert REFUSED_INPUT in words(given["response"])
-    assert ELSEWHERE in words(given["response"])
+    assert REFUSED_INPUT in given
+    assert ELSEWHERE in given
     record = await judged.command("/imagine prompt:red", user="cleo", channel="after-dark")
     assert not is_spoiler(record["response"])
     again = await judged.press(record["response"]["id"], "Vary", user="ben")
@@ -149,11 +196,9 @@ async def test_what_was_drawn_and_held_back_counts_and_what_was_given_does_not(
     async def left() -> str:
         return words((await judged.command("/me", user="cleo"))["response"])
 
-    await judged.command(
-        "/remix prompt:blue", user="cleo", files={"image": ("a.png", png(colour=RED))}
-    )
+    await answer(judged, "/remix prompt:blue", files={"image": ("a.png", png(colour=RED))})
     assert "20 of 20" in await left()
-    await judged.command("/imagine prompt:red", user="cleo")
+    await answer(judged, "/imagine prompt:red")
     assert "19 of 20" in await left()
 
 
@@ -167,8 +212,8 @@ async def test_the_live_panel_and_what_is_shared_from_it(judged: Town) -> None:
     assert is_spoiler(posted)
     # The policy changes while the panel is open: the next press and Share go by the new one.
     await allow(judged, NsfwPolicy.OFF)
-    refused = await press(judged, panel, "Share")
-    assert REFUSED_OUTPUT in words(refused["response"])
+    shared = await press(judged, panel, "Share")
+    assert REFUSED_OUTPUT in words(await told(judged, shared["id"], user="cleo"))
     await press(judged, panel, "New seed")
     assert REFUSED_OUTPUT in words(await shown(judged, panel))
 
@@ -193,19 +238,18 @@ async def test_a_mention_is_judged_too(judged: Town) -> None:
 async def test_outside_servers_nobody_has_allowed_it(judged: Town) -> None:
     await allow(judged, NsfwPolicy.SPOILER)
     channel = await judged.member.dm("cleo")
-    record = await judged.command("/imagine prompt:red", user="cleo", channel=channel["id"])
-    assert REFUSED_OUTPUT in words(record["response"])
+    private = await answer(judged, "/imagine prompt:red", channel=channel["id"])
+    assert REFUSED_OUTPUT in words(private)
     await judged.member.create_guild("Elsewhere", owner="ada", channels=["lobby"], bot=False)
-    record = await judged.command(
-        "/imagine prompt:red", user="ada", guild="Elsewhere", channel="lobby"
+    elsewhere = await answer(
+        judged, "/imagine prompt:red", user="ada", guild="Elsewhere", channel="lobby"
     )
-    assert REFUSED_OUTPUT in words(record["response"])
+    assert REFUSED_OUTPUT in words(elsewhere)
 
 
 async def test_chinese_members_read_it_in_chinese(judged: Town) -> None:
     await judged.member.set_user("cleo", locale="zh-CN")
-    record = await judged.command("/imagine prompt:red", user="cleo")
-    assert "成人图片" in words(record["response"])
+    assert "成人图片" in words(await answer(judged, "/imagine prompt:red"))
 
 
 async def test_the_audit_channel_hears_of_what_was_held_back(judged: Town) -> None:
@@ -213,7 +257,7 @@ async def test_the_audit_channel_hears_of_what_was_held_back(judged: Town) -> No
     (guild,) = (await judged.member.world(user="ada"))["guilds"]
     channels = {one["name"]: one["id"] for one in guild["channels"]}
     await choose(judged, panel, 8, 1, channels["art"])
-    await judged.command("/imagine prompt:red @everyone", user="cleo")
+    await answer(judged, "/imagine prompt:red @everyone")
 
     async def noted() -> bool:
         lines = await judged.member.messages("art", user="ada")
@@ -227,12 +271,12 @@ async def test_status_and_settings_tell_what_is_judged(judged: Town) -> None:
     text = words((await judged.command("/status", user="cleo"))["response"])
     assert "**Picture check:** on CPU" in text
     assert "**Pictures for adults:** behind a spoiler" in text
-    assert "picture check is off" not in words(await panel_of(judged))
+    assert "not recognised" not in words(await panel_of(judged))
 
 
 async def test_without_a_check_status_and_settings_say_so(place: Town) -> None:
     assert "**Picture check:** off" in words((await place.command("/status"))["response"])
-    assert "picture check is off" in words(await panel_of(place))
+    assert "has not turned the picture check on" in words(await panel_of(place))
 
 
 async def test_a_check_that_breaks_shows_nothing_and_charges_nothing(judged: Town) -> None:
