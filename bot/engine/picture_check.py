@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 8
 MAX_WAITING: Final = 256
 
-PATIENCE_SECONDS: Final = 30.0
-"""How long a request waits for its verdict; judging eight pictures takes seconds on a CPU."""
+PATIENCE_SECONDS: Final = 60.0
+"""How long a request waits for its verdict; a picture takes two busy cores seconds to judge."""
 
 
 class Side(StrEnum):
