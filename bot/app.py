@@ -21,6 +21,7 @@ from bot import exit_codes
 from bot.client import TurboBot, point_at
 from bot.config import Settings
 from bot.engine.launch import build_scheduler
+from bot.engine.picture_check import Judge, PictureCheck
 from bot.engine.remote import build_remote_scheduler
 from bot.errors import StartupError
 from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
@@ -107,6 +108,11 @@ async def started(
             max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        check = check_of(settings)
+        if check is not None:
+            parts.check = check.stats
+            await check.start()
+            stack.push_async_callback(check.stop)
         scheduler = scheduler or scheduler_of(settings)
         parts.engine = scheduler.stats
         await scheduler.start()
@@ -126,6 +132,7 @@ async def started(
             encoders=workers,
             model=settings.model,
             default_size=SIZES[settings.default_size],
+            check=check,
         )
         journal = Journal(store, claim_seconds=settings.claim_seconds)
         stack.push_async_callback(journal.release)
@@ -210,6 +217,21 @@ def token_of(settings: Settings) -> str:
             exit_code=exit_codes.CONFIG,
         )
     return token
+
+
+def check_of(settings: Settings) -> PictureCheck | None:
+    """Return the picture check that the settings ask for, not started yet; None judges nothing."""
+    path = settings.safety_checker
+    if path is None:
+        return None
+
+    def load() -> Judge:
+        # It brings torch along, which a front without an engine of its own does not need.
+        from bot.engine.safety_model import SafetyModel
+
+        return SafetyModel(path, device=settings.safety_device)
+
+    return PictureCheck(load)
 
 
 def scheduler_of(settings: Settings) -> Scheduler:

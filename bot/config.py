@@ -135,6 +135,16 @@ class Settings(BaseSettings):
         default=64_000_000, ge=4096, description="Most pixels a given picture may have."
     )
 
+    # Picture check
+    safety_checker: Path | None = Field(
+        default=None,
+        description="Folder with a `StableDiffusionSafetyChecker`, which judges given and drawn "
+        "pictures; empty judges none.",
+    )
+    safety_device: Literal["auto", "cpu"] = Field(
+        default="auto", description="Where pictures are judged: the first GPU if any, or the CPU."
+    )
+
     # Store
     database_url: str = Field(
         default="sqlite+aiosqlite:///data/turbocord.db",

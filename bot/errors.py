@@ -4,14 +4,17 @@
     ├── Refused                 the member can act on it; never logged as a fault
     │   ├── BadParameter        a value outside its range, or an unknown flag
     │   ├── BadPicture          the picture could not be fetched, read or used
+    │   │   └── SeveralPictures     there are several, and it was not said which
     │   ├── RateLimited         the guild or member has used up its pictures for now
     │   ├── QueueFull           too much is waiting already
-    │   └── NotAllowed          a setting, ban or permission forbids it
+    │   ├── NotAllowed          a setting, ban or permission forbids it
+    │   └── Flagged             the picture check finds it unfit for where it would be shown
     ├── Abandoned               nobody waits for the answer any more
     ├── EngineError             ours to mend; logged with its cause
     │   ├── OutOfMemory         the device could not hold even one picture
     │   ├── BadOutput           NaN or black pixels, twice
     │   ├── EngineStalled       the device call never came back
+    │   ├── CheckFailed         the picture check gave no verdict, so nothing is shown
     │   └── EngineStopping      the process is shutting down
     ├── StoreError              the store is away, full or locked; drawing goes on without it
     ├── DeliveryFailed          the picture was drawn, Discord would not take it
@@ -65,6 +68,16 @@ class BadPicture(Refused):
     default_code = "picture_unknown"
 
 
+class SeveralPictures(BadPicture):
+    """A message has several pictures and it was not said which one is meant; `names` are theirs."""
+
+    default_code = "several_pictures"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        super().__init__(count=len(names))
+
+
 class RateLimited(Refused):
     """A guild's or member's window is used up; `scope` is `guild` or `member`.
 
@@ -111,6 +124,21 @@ class NotAllowed(Refused):
     default_code = "not_allowed"
 
 
+class Flagged(Refused):
+    """The picture check finds a picture unfit for everyone, and here everyone would see it.
+
+    `drawn` says that it is one of ours, which has cost the device its time. `elsewhere` says that
+    the guild allows it in age-restricted channels.
+    """
+
+    default_code = "flagged_output"
+
+    def __init__(self, *, drawn: bool, elsewhere: bool) -> None:
+        self.drawn = drawn
+        side = "output" if drawn else "input"
+        super().__init__(f"flagged_{side}_elsewhere" if elsewhere else f"flagged_{side}")
+
+
 class Abandoned(TurbocordError):
     """Whoever asked is gone: the interaction was cancelled, deleted or has expired."""
 
@@ -139,6 +167,12 @@ class EngineStalled(EngineError):
     """A device call did not come back in time and its worker was replaced."""
 
     default_code = "engine_stalled"
+
+
+class CheckFailed(EngineError):
+    """The picture check gave no verdict, and what is not judged is not shown."""
+
+    default_code = "check_failed"
 
 
 class EngineStopping(EngineError):

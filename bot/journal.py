@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -143,17 +143,25 @@ class Journal:
         )
 
     async def keep(self, result: ImageResult) -> None:
-        """Keep pictures that could not be delivered until their member fetches them."""
+        """Keep pictures that could not be delivered until their member fetches them.
+
+        That may be anywhere, so what the picture check flagged comes behind a spoiler.
+        """
         for picture in result.pictures:
             await self._try(
                 "kept picture",
                 self.store.keep_picture(
                     job_id=result.request.job_id,
-                    filename=picture.filename,
+                    filename=f"SPOILER_{picture.filename}" if picture.flagged else picture.filename,
                     data=picture.data,
                     expires_at=time.time() + KEEP_SECONDS,
                 ),
             )
+
+    async def keep_sources(self, job_id: str, copies: Mapping[int, bytes]) -> None:
+        """Keep what a job was drawn from, by place, so that it can be drawn from again."""
+        for position, data in copies.items():
+            await self._try("source", self.store.keep_source(job_id, position, data))
 
     async def ended(self, job_id: str, state: JobState, *, code: str | None = None) -> None:
         """Write down that there is no picture, and why."""

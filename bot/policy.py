@@ -15,13 +15,14 @@ from bot.request import (
     SIZES,
     Asker,
     ImageRequest,
+    OnFlagged,
     Size,
     Style,
     Wish,
     effective_steps,
     random_seed,
 )
-from bot.store import GuildSettings
+from bot.store import GuildSettings, NsfwPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Defaults:
     count: int = 1
     max_count: int = 4
     max_steps: int = 4
+    nsfw_policy: NsfwPolicy = NsfwPolicy.OFF
 
     def within(self, chosen: GuildSettings) -> Defaults:
         """Return what holds in a guild: its own choices, never above the operator's ceilings."""
@@ -50,6 +52,7 @@ class Defaults:
             count=min(chosen.default_count or self.count, max_count),
             max_steps=max_steps,
             max_count=max_count,
+            nsfw_policy=chosen.nsfw_policy,
         )
 
 
@@ -65,25 +68,30 @@ def check(wish: Wish, asker: Asker, rules: GuildSettings) -> None:
         return
     if asker.user_id in rules.banned_user_ids:
         raise NotAllowed("banned")
-    if rules.allowed_channel_ids and asker.channel_id not in rules.allowed_channel_ids:
+    places = {asker.channel_id, asker.parent_channel_id}
+    if rules.allowed_channel_ids and not rules.allowed_channel_ids & places:
         channels = Snippet(" ".join(f"<#{one}>" for one in sorted(rules.allowed_channel_ids)[:5]))
         raise NotAllowed("wrong_channel", channels=channels)
     if rules.allowed_role_ids and not rules.allowed_role_ids & asker.role_ids:
         raise NotAllowed("role_needed")
 
 
-def quotas(rules: GuildSettings, guild: Quota, member: Quota) -> tuple[Quota | None, Quota | None]:
-    """Return a guild's own quotas, never more generous per second than the operator's."""
-    return _tighter(rules.guild_quota, guild), _tighter(rules.member_quota, member)
+def on_flagged(policy: NsfwPolicy, asker: Asker) -> OnFlagged:
+    """Return what becomes of a flagged picture where `asker` asks.
+
+    Outside guilds there is nobody to allow it, so it is refused there.
+    """
+    if asker.guild_id is None or policy is NsfwPolicy.OFF:
+        return OnFlagged.REFUSE
+    if policy is NsfwPolicy.SPOILER:
+        return OnFlagged.SPOILER
+    return OnFlagged.SHOW if asker.age_restricted else OnFlagged.REFUSE_HERE
 
 
-def _tighter(chosen: tuple[int, int] | None, ceiling: Quota) -> Quota | None:
-    if chosen is None:
-        return None
-    count, seconds = chosen
-    if count / seconds > ceiling.count / ceiling.per_seconds:
-        return None
-    return Quota(count, seconds)
+def quotas(rules: GuildSettings) -> tuple[Quota | None, Quota | None]:
+    """Return a guild's own quotas for itself and for each member, where it has chosen any."""
+    guild, member = rules.guild_quota, rules.member_quota
+    return Quota(*guild) if guild else None, Quota(*member) if member else None
 
 
 def resolve(
@@ -140,6 +148,7 @@ def resolve(
         style=style,
         private=wish.private,
         scale=wish.scale,
+        on_flagged=on_flagged(defaults.nsfw_policy, asker),
         max_bytes=asker.max_bytes,
     )
 

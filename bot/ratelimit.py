@@ -1,8 +1,9 @@
 """May this guild and this member have more pictures now?
 
 Two moving windows decide: the guild's and the member's in it, or the user's alone outside guilds.
-Both must have room, or neither is charged. The cost is images, and images that were never drawn
-come back.
+Both must have room, or neither is charged. A guild may choose its own; the operator's then holds
+besides, where the guild's would let more through. The cost is images, and images that were never
+drawn come back.
 
 With Redis the windows are shared by every process. While Redis is away this process decides alone
 by windows of its own, which it has kept up to date with what it admitted: a lost Redis never stops
@@ -129,15 +130,15 @@ class RateLimiter:
     ) -> Admission:
         """Charge `cost` images to the guild and the member.
 
-        The quotas replace this limiter's own. Raises RateLimited, with nothing charged; where both
-        windows are full it tells of the one that takes longer.
+        The quotas are a guild's own, within this limiter's. Raises RateLimited, with nothing
+        charged; where several windows are full it tells of the one that takes longest.
         """
         if cost < 1:
             raise ValueError(f"cost must be at least 1, got {cost}")
         windows = self._windows(guild_id, user_id, guild_quota, member_quota)
         for window in windows:
             if cost > window.limit:
-                raise _refusal(windows, windows.index(window), None, cost)
+                raise _refusal(window, None, cost)
         if self._shared is not None and self._may_try():
             try:
                 verdict = await self._charge_shared(self._shared, windows, cost)
@@ -146,12 +147,12 @@ class RateLimiter:
             else:
                 self._came_back()
                 if isinstance(verdict, Full):
-                    raise _refusal(windows, verdict.index, verdict.wait, cost)
+                    raise _refusal(windows[verdict.index], verdict.wait, cost)
                 local_stamp = self._local.record(windows, cost)
                 return Admission(cost, windows, local_stamp, verdict.stamp)
         verdict = await self._local.charge(windows, cost)
         if isinstance(verdict, Full):
-            raise _refusal(windows, verdict.index, verdict.wait, cost)
+            raise _refusal(windows[verdict.index], verdict.wait, cost)
         if self._shared is not None:
             self.local_admissions += 1
         return Admission(cost, windows, verdict.stamp)
@@ -185,7 +186,10 @@ class RateLimiter:
         guild_quota: Quota | None = None,
         member_quota: Quota | None = None,
     ) -> Remaining:
-        """Return what the guild and the member have left now; charges nothing."""
+        """Return what the guild and the member have left now; charges nothing.
+
+        Where two windows hold for one of them it is the one with less left.
+        """
         windows = self._windows(guild_id, user_id, guild_quota, member_quota)
         usages: list[Usage] | None = None
         if self._shared is not None and self._may_try():
@@ -198,16 +202,18 @@ class RateLimiter:
                 self._came_back()
         if usages is None:
             usages = await self._local.usage(windows)
-        allowances = [
-            Allowance(
+        tightest: dict[str, Allowance] = {}
+        for window, usage in zip(windows, usages, strict=True):
+            allowance = Allowance(
                 left=max(0, window.limit - usage.used),
                 limit=window.limit,
                 per_seconds=window.seconds,
                 resets_in=usage.resets_in,
             )
-            for window, usage in zip(windows, usages, strict=True)
-        ]
-        return Remaining(allowances[0] if len(allowances) == 2 else None, allowances[-1])
+            known = tightest.setdefault(window.scope, allowance)
+            if allowance.left < known.left:
+                tightest[window.scope] = allowance
+        return Remaining(tightest.get("guild"), tightest["member"])
 
     async def close(self) -> None:
         """Finish what was cut off by cancellation and close the connections."""
@@ -223,17 +229,15 @@ class RateLimiter:
         guild_quota: Quota | None,
         member_quota: Quota | None,
     ) -> tuple[Window, ...]:
-        """Return the guild's window and the member's; the member's is the last, or the only one.
+        """Return the windows that hold for the guild, if any, then for the member.
 
         The quota is no part of the key: a guild that changes its limits keeps its window.
         """
-        member = member_quota or self.member
         if guild_id is None:
-            return (Window(f"{{u{user_id}}}", member.count, member.per_seconds),)
-        guild = guild_quota or self.guild
+            return _within("member", f"{{u{user_id}}}", member_quota, self.member)
         return (
-            Window(f"{{g{guild_id}}}", guild.count, guild.per_seconds),
-            Window(f"{{g{guild_id}}}:m{user_id}", member.count, member.per_seconds),
+            *_within("guild", f"{{g{guild_id}}}", guild_quota, self.guild),
+            *_within("member", f"{{g{guild_id}}}:m{user_id}", member_quota, self.member),
         )
 
     async def _charge_shared(
@@ -296,13 +300,24 @@ class RateLimiter:
             log.warning("Redis is back: limits are shared again")
 
 
-def _refusal(
-    windows: Sequence[Window], index: int, retry_after: float | None, cost: int
-) -> RateLimited:
+def _within(
+    scope: str, key: str, chosen: Quota | None, ceiling: Quota
+) -> tuple[Window] | tuple[Window, Window]:
+    """Return the window of a guild's choice, and the operator's where that would hold it back.
+
+    A hundred a day is fewer than twenty a minute, and still must not all come in one minute.
+    """
+    quota = chosen or ceiling
+    window = Window(key, quota.count, quota.per_seconds, scope)
+    if quota.count <= ceiling.count and quota.per_seconds >= ceiling.per_seconds:
+        return (window,)
+    return window, Window(f"{key}:operator", ceiling.count, ceiling.per_seconds, scope)
+
+
+def _refusal(window: Window, retry_after: float | None, cost: int) -> RateLimited:
     """Return the error for the window that refused."""
-    window = windows[index]
     return RateLimited(
-        "member" if index == len(windows) - 1 else "guild",
+        window.scope,
         retry_after=retry_after,
         limit=window.limit,
         per_seconds=window.seconds,

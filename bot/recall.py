@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.imaging.metadata import Metadata
 from bot.request import SIZES, ImageRequest, PictureSource, Wish
+from bot.store import Job
 
 
 def parameters_of(request: ImageRequest) -> dict[str, Any]:
@@ -39,11 +40,12 @@ def _source_to_json(source: PictureSource) -> dict[str, Any]:
         "channel_id": source.channel_id,
         "message_id": source.message_id,
         "attachment_id": source.attachment_id,
+        "kept": source.keep,
     }
 
 
-def sources_of(parameters: Mapping[str, Any]) -> tuple[PictureSource, ...]:
-    """Return the sources of a stored job; their addresses have to be signed anew."""
+def sources_of(parameters: Mapping[str, Any], job_id: str) -> tuple[PictureSource, ...]:
+    """Return the sources of a stored job; they have to be fetched or signed anew."""
     return tuple(
         PictureSource(
             url=source.get("url"),
@@ -52,13 +54,16 @@ def sources_of(parameters: Mapping[str, Any]) -> tuple[PictureSource, ...]:
             channel_id=source.get("channel_id"),
             message_id=source.get("message_id"),
             attachment_id=source.get("attachment_id"),
+            keep=bool(source.get("kept")),
+            kept_as=(job_id, position) if source.get("kept") else None,
         )
-        for source in parameters.get("sources", ())
+        for position, source in enumerate(parameters.get("sources", ()))
     )
 
 
-def wish_of_job(parameters: Mapping[str, Any]) -> Wish:
+def wish_of_job(job: Job) -> Wish:
     """Return the wish that a stored job was."""
+    parameters = job.parameters
     size = parameters.get("size")
     return Wish(
         prompt=str(parameters.get("prompt", "")),
@@ -70,7 +75,7 @@ def wish_of_job(parameters: Mapping[str, Any]) -> Wish:
         seed=int(parameters.get("seed", 0)),
         strength=float(parameters.get("strength", 0.7)),
         style=parameters.get("style"),
-        sources=sources_of(parameters),
+        sources=sources_of(parameters, job.job_id),
         private=bool(parameters.get("private", False)),
         scale=int(parameters.get("scale", 1)),
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from bot.errors import StoreError
 from bot.recall import wish_of_job
-from bot.request import Wish
+from bot.request import Asker, Wish
 from bot.store import Job, JobState
 from bot.studio import Reply, Studio
 
@@ -21,6 +21,9 @@ TOO_LATE_SECONDS: Final = 15 * 60
 
 ReplyFor = Callable[[Job], Reply | None]
 """How a job can still be answered; None where no way is left."""
+
+AskerOf = Callable[[Job], Asker]
+"""Who asked for a job, and what its channel is like now."""
 
 Refresh = Callable[[Wish], Awaitable[Wish]]
 """Signs a wish's sources anew. Raises BadPicture where they are gone."""
@@ -39,6 +42,7 @@ class Recovery:
         studio: Studio,
         *,
         reply_for: ReplyFor,
+        asker_of: AskerOf,
         refresh: Refresh,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -46,6 +50,7 @@ class Recovery:
         self.resumed = 0
         self.given_up = 0
         self._reply_for = reply_for
+        self._asker_of = asker_of
         self._refresh = refresh
         self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -94,6 +99,6 @@ class Recovery:
         log.info("job=%s kind=%s taken over from a process that ended", job.job_id, job.kind)
 
         async def wish() -> Wish:
-            return await self._refresh(wish_of_job(job.parameters))
+            return await self._refresh(wish_of_job(job))
 
-        await self.studio.resume(reply, wish, job)
+        await self.studio.resume(reply, wish, job, self._asker_of(job))

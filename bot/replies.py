@@ -110,15 +110,13 @@ class Outgoing:
     files: Callable[[], list[discord.File]]
 
 
-def files_of(
-    pictures: Sequence[Picture], request: ImageRequest, *, spoiler: bool = False
-) -> list[discord.File]:
-    """Return fresh upload objects for the pictures."""
+def files_of(pictures: Sequence[Picture], request: ImageRequest) -> list[discord.File]:
+    """Return fresh upload objects for the pictures, marked as spoilers where they are."""
     return [
         discord.File(
             io.BytesIO(picture.data),
             filename=picture.filename,
-            spoiler=spoiler,
+            spoiler=picture.spoiler,
             description=alt_text(request),
         )
         for picture in pictures
@@ -126,17 +124,16 @@ def files_of(
 
 
 def result_parts(
-    result: ImageResult, *, locale: str, note: str | None = None, spoiler: bool = False
+    result: ImageResult, *, locale: str, note: str | None = None
 ) -> tuple[discord.ui.MediaGallery[Any], discord.ui.TextDisplay[Any]]:
     """Return what a finished request shows: its gallery, and the text under it."""
     request = result.request
-    prefix = "SPOILER_" if spoiler else ""
     gallery: discord.ui.MediaGallery[Any] = discord.ui.MediaGallery(
         *(
             discord.MediaGalleryItem(
-                f"attachment://{prefix}{picture.filename}",
+                f"attachment://{'SPOILER_' if picture.spoiler else ''}{picture.filename}",
                 description=alt_text(request),
-                spoiler=spoiler,
+                spoiler=picture.spoiler,
             )
             for picture in result.pictures
         )
@@ -154,6 +151,8 @@ def result_parts(
             author_id=None if request.private else request.user_id,
         )
     )
+    if result.held_back:
+        lines.append("-# " + say(locale, "result.held_back", count=result.held_back))
     if note:
         lines.append(f"-# {note}")
     return gallery, discord.ui.TextDisplay("\n".join(lines))
@@ -165,12 +164,11 @@ def result_view(
     locale: str,
     rows: Sequence[discord.ui.ActionRow[Any]] = (),
     note: str | None = None,
-    spoiler: bool = False,
 ) -> discord.ui.LayoutView:
     """Return the message of a finished request: gallery, prompt, parameters, rows of controls."""
     view = discord.ui.LayoutView(timeout=None)
     container: discord.ui.Container[Any] = discord.ui.Container(
-        *result_parts(result, locale=locale, note=note, spoiler=spoiler),
+        *result_parts(result, locale=locale, note=note),
         accent_colour=REPLY_COLOUR,
     )
     for row in rows:
@@ -185,12 +183,11 @@ def result_message(
     locale: str,
     rows: Callable[[], Sequence[discord.ui.ActionRow[Any]]] = tuple,
     note: str | None = None,
-    spoiler: bool = False,
 ) -> Outgoing:
     """Return a finished request as a message that can be sent more than once."""
     return Outgoing(
-        view=lambda: result_view(result, locale=locale, rows=rows(), note=note, spoiler=spoiler),
-        files=lambda: files_of(result.pictures, result.request, spoiler=spoiler),
+        view=lambda: result_view(result, locale=locale, rows=rows(), note=note),
+        files=lambda: files_of(result.pictures, result.request),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -56,7 +57,8 @@ class PictureSource:
 
     Either `url` (one of Discord's own hosts) or `data` is given. `filename` and `claimed_bytes`
     are what Discord says of it; both are claims, checked when the bytes arrive. The ids, where the
-    picture hangs on a message, let an expired address be asked for again.
+    picture hangs on a message, let an expired address be asked for again. Where they do not, `keep`
+    says that the store should keep a copy, and `kept_as` names one by job and place.
     """
 
     url: str | None = None
@@ -67,6 +69,8 @@ class PictureSource:
     channel_id: int | None = None
     message_id: int | None = None
     attachment_id: int | None = None
+    keep: bool = False
+    kept_as: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,21 @@ class Style:
     def apply(self, prompt: str) -> str:
         """Return the prompt the model gets."""
         return self.prompt.replace("{prompt}", prompt)
+
+
+class OnFlagged(StrEnum):
+    """What becomes of a picture that the picture check finds unfit for everyone."""
+
+    REFUSE = "refuse"
+    REFUSE_HERE = "refuse_here"
+    """Refused in this channel; the guild allows it in its age-restricted ones."""
+    SPOILER = "spoiler"
+    SHOW = "show"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nobody may see it here."""
+        return self in (OnFlagged.REFUSE, OnFlagged.REFUSE_HERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +140,14 @@ class Drawn:
 class Asker:
     """Who asks, and from where; ids are Discord snowflakes.
 
-    `guild_id` is None outside guilds. `max_bytes` is the upload limit per file there.
+    `guild_id` is None outside guilds. `parent_channel_id` is that of the channel a thread hangs
+    on. `max_bytes` is the upload limit per file there.
     """
 
     user_id: int
     guild_id: int | None = None
     channel_id: int | None = None
+    parent_channel_id: int | None = None
     role_ids: frozenset[int] = frozenset()
     age_restricted: bool = False
     manages_guild: bool = False
@@ -176,6 +197,7 @@ class ImageRequest:
     style: Style | None = None
     private: bool = False
     scale: int = 1
+    on_flagged: OnFlagged = OnFlagged.REFUSE
     max_bytes: int = 10 * 1024 * 1024
     job_id: str = field(default_factory=lambda: ImageRequest.new_job_id())
 
@@ -203,34 +225,47 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One finished picture as it is uploaded."""
+    """One finished picture as it is uploaded.
+
+    `flagged` is the picture check's verdict; `spoiler` says that it is to be hidden behind one.
+    """
 
     data: bytes = field(repr=False)
     filename: str
     width: int
     height: int
     seed: int
+    flagged: bool = False
+    spoiler: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a request's time went, in milliseconds of wall time."""
+    """Where a request's time went, in milliseconds of wall time.
+
+    `check_ms` is the picture check's; its verdict on the outputs is awaited beside the encoding.
+    """
 
     intake_ms: float = 0.0
     queue_ms: float = 0.0
     pipeline_ms: float = 0.0
     encode_ms: float = 0.0
     total_ms: float = 0.0
+    check_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
-    """The finished pictures and the request as it was really run (size and steps resolved)."""
+    """The finished pictures and the request as it was really run (size and steps resolved).
+
+    `held_back` counts the pictures that were drawn and may not be shown.
+    """
 
     request: ImageRequest
     pictures: tuple[Picture, ...]
     timings: Timings
     model: str
+    held_back: int = 0
 
 
 def random_seed() -> int:

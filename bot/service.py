@@ -11,9 +11,11 @@ from dataclasses import replace
 
 from PIL import Image
 
+from bot.engine.picture_check import PictureCheck, Side
 from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
+from bot.errors import Flagged
 from bot.imaging.encode import encode_picture, make_filename
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake, nearest_size
@@ -25,6 +27,7 @@ from bot.request import (
     Drawn,
     ImageRequest,
     ImageResult,
+    OnFlagged,
     Picture,
     Size,
     Timings,
@@ -35,12 +38,15 @@ log = logging.getLogger(__name__)
 
 OnQueued = Callable[[Ticket], None]
 
+OnSources = Callable[[ImageRequest, Sequence[Image.Image]], None]
+"""Takes a request's pictures as they are drawn from: checked, fitted and judged."""
+
 Scheduler = BatchScheduler | RemoteScheduler
 """This machine's devices, or a cluster's; either takes draws and gives tickets."""
 
 
 class ImageService:
-    """Runs requests: limits, fetches, queues, draws, encodes. Knows nothing of Discord."""
+    """Runs requests: limits, fetches, judges, queues, draws, encodes. Knows nothing of Discord."""
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class ImageService:
         encoders: Executor,
         model: str,
         default_size: Size = SIZES["square"],
+        check: PictureCheck | None = None,
     ) -> None:
         self.limiter = limiter
         self.fetcher = fetcher
@@ -61,6 +68,7 @@ class ImageService:
         self.model = model
         self.default_size = default_size
         self.encode = encode_drawn
+        self.check = check
 
     async def run(
         self,
@@ -69,12 +77,14 @@ class ImageService:
         guild_quota: Quota | None = None,
         member_quota: Quota | None = None,
         on_queued: OnQueued | None = None,
+        on_sources: OnSources | None = None,
     ) -> ImageResult:
         """Return the finished pictures of `request`.
 
-        `on_queued` is called once with the ticket when the request enters the queue. Raises
-        Refused when the member can mend it, EngineError when the engine failed; whatever is
-        raised, cancellation included, the pictures are given back to the limiter.
+        `on_queued` is called once with the ticket when the request enters the queue, `on_sources`
+        once before where there are any. Raises Refused when the member can mend it, EngineError
+        when the engine or the picture check failed; whatever is raised, cancellation included, the
+        pictures are given back to the limiter, except those that were drawn and held back.
         """
         started = time.perf_counter()
         admission = await self.limiter.admit(
@@ -87,6 +97,10 @@ class ImageService:
         try:
             request, sources = await self._take_in(request)
             taken_in = time.perf_counter()
+            flagged = await self._judge_sources(request, sources)
+            if sources and on_sources is not None:
+                on_sources(request, sources)
+            judged = time.perf_counter()
             ticket = self.scheduler.submit(
                 draws_of(request, sources), guild_id=request.guild_id, user_id=request.user_id
             )
@@ -94,19 +108,48 @@ class ImageService:
                 on_queued(ticket)
             drawn = await ticket.result()
             drawn_at = time.perf_counter()
-            pictures = await self._encode(request, drawn)
-        except BaseException:
-            await asyncio.shield(self.limiter.refund(admission))
+            encoding = asyncio.gather(self._encode(request, drawn), self._judge_drawn(drawn))
+            pictures, (verdicts, output_check_ms) = await encoding
+            shown = shown_of(
+                pictures, [flagged or verdict for verdict in verdicts], request.on_flagged
+            )
+        except BaseException as error:
+            if not (isinstance(error, Flagged) and error.drawn):
+                await asyncio.shield(self.limiter.refund(admission))
             raise
         done = time.perf_counter()
         timings = Timings(
             intake_ms=(taken_in - started) * 1000,
+            check_ms=(judged - taken_in) * 1000 + output_check_ms,
             queue_ms=max(one.queue_ms for one in drawn),
             pipeline_ms=max(one.pipeline_ms for one in drawn),
             encode_ms=(done - drawn_at) * 1000,
             total_ms=(done - started) * 1000,
         )
-        return ImageResult(request, pictures, timings, self.model)
+        held_back = len(pictures) - len(shown)
+        return ImageResult(request, shown, timings, self.model, held_back)
+
+    async def _judge_sources(self, request: ImageRequest, sources: Sequence[Image.Image]) -> bool:
+        """Return whether the picture check flags a source. Raises Flagged where that is refused."""
+        if self.check is None:
+            return False
+        self.check.admit()
+        if not sources:
+            return False
+        flagged = any(await self.check.judge(sources, Side.INPUT))
+        if flagged and request.on_flagged.refuses:
+            elsewhere = request.on_flagged is OnFlagged.REFUSE_HERE
+            raise Flagged(drawn=False, elsewhere=elsewhere)
+        return flagged
+
+    async def _judge_drawn(self, drawn: Sequence[Drawn]) -> tuple[Sequence[bool], float]:
+        """Return the verdict on each drawn picture, and the milliseconds that took."""
+        if self.check is None:
+            return [False] * len(drawn), 0.0
+        began = time.perf_counter()
+        images = [Image.fromarray(one.pixels) for one in drawn]
+        verdicts = await self.check.judge(images, Side.OUTPUT)
+        return verdicts, (time.perf_counter() - began) * 1000
 
     async def _take_in(self, request: ImageRequest) -> tuple[ImageRequest, list[Image.Image]]:
         """Fetch and check the sources; resolve the size and steps that depend on them."""
@@ -130,6 +173,20 @@ class ImageService:
                 )
             )
         )
+
+
+def shown_of(
+    pictures: Sequence[Picture], flagged: Sequence[bool], on_flagged: OnFlagged
+) -> tuple[Picture, ...]:
+    """Return the pictures that may be shown. Raises Flagged where none may."""
+    judged = [
+        replace(picture, flagged=verdict, spoiler=verdict and on_flagged is OnFlagged.SPOILER)
+        for picture, verdict in zip(pictures, flagged, strict=True)
+    ]
+    shown = tuple(one for one in judged if not (one.flagged and on_flagged.refuses))
+    if not shown:
+        raise Flagged(drawn=True, elsewhere=on_flagged is OnFlagged.REFUSE_HERE)
+    return shown
 
 
 def scaled(size: Size, scale: int) -> Size:

@@ -19,21 +19,35 @@ from bot.errors import (
     Abandoned,
     DeliveryFailed,
     EngineStopping,
+    Flagged,
     Refused,
     StoreError,
     TurbocordError,
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
-from bot.policy import Defaults, check, quotas, resolve
-from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Style, Wish
+from bot.policy import Defaults, check, on_flagged, quotas, resolve
+from bot.ratelimit import Remaining
+from bot.request import (
+    Asker,
+    ImageRequest,
+    ImageResult,
+    PictureSource,
+    Style,
+    Wish,
+)
 from bot.service import ImageService
+from bot.sharing import shared_result
+from bot.source_copies import SourceCopies
 from bot.store import GuildSettings, Job, JobState
 
 log = logging.getLogger(__name__)
 
 SOON_SECONDS = 0.8
 """Below this expected wait a picture may be the interaction's first response."""
+
+PASSING = frozenset({"live"})
+"""Kinds whose answers have no lasting controls of their own, so that nothing is gone back to."""
 
 ANSWER_SECONDS = 6.0
 """How long a draining studio waits for its last sentences to arrive."""
@@ -46,7 +60,10 @@ Accept = Callable[[], Awaitable[tuple[ImageRequest, GuildSettings]]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one request ended, for logs, metrics and trials; `result` is None without pictures."""
+    """How one request ended, for logs, metrics and trials; `result` is None without pictures.
+
+    `request` is told of what came out flagged and was held back.
+    """
 
     kind: str
     job_id: str
@@ -54,6 +71,7 @@ class Outcome:
     code: str | None = None
     result: ImageResult | None = None
     posted: Posted | None = None
+    request: ImageRequest | None = None
 
 
 class Reply(Protocol):
@@ -102,6 +120,7 @@ class Studio:
     ) -> None:
         self.service = service
         self.journal = journal
+        self.copies = SourceCopies(service, journal)
         self.defaults = defaults
         self.styles = styles
         self.observers: list[Callable[[Outcome], None]] = []
@@ -179,6 +198,17 @@ class Studio:
             log.warning("guild settings are away, the operator's hold: %s", error)
             return GuildSettings()
 
+    async def defaults_for(self, guild_id: int | None) -> Defaults:
+        """Return the defaults and ceilings that hold in a guild, or outside one."""
+        return self.defaults.within(await self.rules_for(guild_id))
+
+    async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
+        """Return what a guild, by its own limits, and a member have left now."""
+        guild, member = quotas(await self.rules_for(guild_id))
+        return await self.service.limiter.remaining(
+            guild_id=guild_id, user_id=user_id, guild_quota=guild, member_quota=member
+        )
+
     async def read_metadata(self, source: PictureSource) -> Metadata | None:
         """Return what a picture tells of itself, or None. Raises BadPicture if it is not there."""
         return read_metadata(await self.service.fetcher.fetch(source))
@@ -217,12 +247,12 @@ class Studio:
 
             return self._observed(await self._see_through(reply, accept, kind=kind))
 
-    async def resume(self, reply: Reply, wish: WishMaker, job: Job) -> Outcome:
+    async def resume(self, reply: Reply, wish: WishMaker, job: Job, asker: Asker) -> Outcome:
         """Answer a job that a process accepted and did not live to finish, under its own id.
 
-        It was allowed when it was accepted and stays so; only what a guild may ask holds anew.
+        It was allowed when it was accepted and stays so; only what a guild may ask, and what the
+        channel of `asker` may be shown, holds anew.
         """
-        asker = Asker(user_id=job.user_id, guild_id=job.guild_id, channel_id=job.channel_id)
 
         async def accept() -> tuple[ImageRequest, GuildSettings]:
             if self.is_draining:
@@ -242,20 +272,26 @@ class Studio:
         return outcome
 
     async def share(self, reply: Reply, result: ImageResult, asker: Asker, *, kind: str) -> Outcome:
-        """Post a finished result once more, for everyone, as a job of its own."""
-        request = replace(
-            result.request, job_id=ImageRequest.new_job_id(), private=False, user_id=asker.user_id
-        )
-        shared = replace(result, request=request)
-        job_id = request.job_id
+        """Post a finished result once more, for everyone, as a job of its own.
+
+        The guild's rules and its channel may have changed since it was drawn, and hold anew.
+        """
+        job_id = "-"
         with self._counted():
             try:
+                rules = await self.rules_for(asker.guild_id)
+                check(Wish(result.request.prompt, result.request.negative_prompt), asker, rules)
+                shared = shared_result(result, asker, on_flagged(rules.nsfw_policy, asker))
+                request, job_id = shared.request, shared.request.job_id
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
+                await self.copies.keep_held(request)
                 posted = await reply.deliver(shared)
                 await self.journal.done(job_id, posted)
+            except Refused as error:
+                return await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
             except TurbocordError as error:
                 return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
-        return Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted)
+        return self._observed(Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted))
 
     async def _see_through(
         self, reply: Reply, accept: Accept, *, kind: str, job_id: str = "-"
@@ -264,7 +300,7 @@ class Studio:
             request, rules = await accept()
             job_id = request.job_id
             self._accepted.add(job_id)
-            result = await self._work(reply, request, rules)
+            result = await self._work(reply, request, rules, kind=kind)
             if not await self.journal.may_answer(job_id):
                 log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
                 return Outcome(kind, job_id, JobState.ABANDONED)
@@ -272,6 +308,10 @@ class Studio:
             await self.journal.done(job_id, posted)
             _log_done(kind, result)
             return Outcome(kind, job_id, JobState.DONE, result=result, posted=posted)
+        except Flagged as error:
+            log.info("job=%s kind=%s outcome=refused code=%s", job_id, kind, error.code)
+            outcome = await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
+            return replace(outcome, request=request)
         except Abandoned:
             log.info("job=%s kind=%s outcome=abandoned", job_id, kind)
             await self.journal.ended(job_id, JobState.ABANDONED)
@@ -288,21 +328,23 @@ class Studio:
         finally:
             self._accepted.discard(job_id)
 
-    async def _work(self, reply: Reply, request: ImageRequest, rules: GuildSettings) -> ImageResult:
+    async def _work(
+        self, reply: Reply, request: ImageRequest, rules: GuildSettings, *, kind: str
+    ) -> ImageResult:
         """Run the request where `abandon` and `drain` can reach it.
 
         Raises Abandoned or EngineStopping when one of them did.
         """
         if self._is_stopped:
             raise EngineStopping
-        limiter = self.service.limiter
-        guild_quota, member_quota = quotas(rules, limiter.guild, limiter.member)
+        guild_quota, member_quota = quotas(rules)
         task = asyncio.create_task(
             self.service.run(
                 request,
                 guild_quota=guild_quota,
                 member_quota=member_quota,
                 on_queued=lambda ticket: reply.queued(ticket, request.job_id),
+                on_sources=None if kind in PASSING else self.copies.keep,
             ),
             name=f"job-{request.job_id}",
         )

@@ -23,11 +23,12 @@ SWEEP_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` images in any `seconds` seconds under `key`."""
+    """At most `limit` images in any `seconds` seconds under `key`; `scope` says whose it is."""
 
     key: str
     limit: int
     seconds: int
+    scope: str = "member"
 
 
 @dataclass(frozen=True, slots=True)

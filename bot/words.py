@@ -64,3 +64,11 @@ def say(locale: str, key: str, **details: object) -> str:
 def steps_text(steps: int, *, locale: str) -> str:
     """Return a number of steps in words."""
     return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)
+
+
+def span_text(seconds: int, *, locale: str) -> str:
+    """Return a length of time in the largest unit of which there are at least two, all whole."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds % size == 0 and seconds >= 2 * size:
+            return say(locale, f"span.{unit}", n=seconds // size)
+    return say(locale, "span.seconds", n=seconds)

@@ -15,6 +15,7 @@ from cogs.common.delivery import describe
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
+    from bot.request import ImageRequest
     from bot.studio import Outcome
 
 log = logging.getLogger(__name__)
@@ -36,29 +37,30 @@ class Audit(commands.Cog):
         self.bot.studio.observers.remove(self.ended)
 
     def ended(self, outcome: Outcome) -> None:
-        """Write the line of a request that ended in pictures, without holding anyone up."""
-        if outcome.result is None or outcome.result.request.guild_id is None:
+        """Write the line of a request that ended in pictures or was held back, in the background.
+
+        What the picture check held back, moderators want to hear of too.
+        """
+        request = outcome.result.request if outcome.result else outcome.request
+        if request is None or request.guild_id is None:
             return
-        task = asyncio.create_task(self._write(outcome))
+        task = asyncio.create_task(self._write(outcome, request, request.guild_id))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write(self, outcome: Outcome) -> None:
-        assert outcome.result is not None
-        request = outcome.result.request
-        assert request.guild_id is not None
-        rules = await self.bot.studio.rules_for(request.guild_id)
+    async def _write(self, outcome: Outcome, request: ImageRequest, guild_id: int) -> None:
+        rules = await self.bot.studio.rules_for(guild_id)
         if rules.audit_channel_id is None:
             return
         posted = outcome.posted
         where = (
-            f"https://discord.com/channels/{request.guild_id}/{posted.channel_id}/{posted.message_id}"
+            f"https://discord.com/channels/{guild_id}/{posted.channel_id}/{posted.message_id}"
             if posted and not request.private
             else "–"
         )
         line = say(
             rules.locale or "en",
-            "audit.line",
+            "audit.line" if outcome.result else "audit.held_back",
             member=f"<@{request.user_id}>",
             kind=outcome.kind,
             prompt=quote(request.prompt),
@@ -68,7 +70,7 @@ class Audit(commands.Cog):
         try:
             await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
         except (discord.HTTPException, OSError) as error:
-            log.warning("audit channel of guild %d: %s", request.guild_id, describe(error))
+            log.warning("audit channel of guild %d: %s", guild_id, describe(error))
 
 
 async def setup(bot: TurboBot) -> None:

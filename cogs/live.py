@@ -51,24 +51,25 @@ class Live(commands.Cog):
         prompt: app_commands.Range[str, 1, MAX_PROMPT],
     ) -> None:
         """Open a panel that starts with `prompt`."""
-        asker = asker_of(interaction)
-        defaults = self.bot.studio.defaults
+        asker, studio = asker_of(interaction), self.bot.studio
+        defaults = await studio.defaults_for(asker.guild_id)
         state = LiveState(
             prompt=prompt,
             seed=random_seed(),
             strength=defaults.strength,
             steps=defaults.num_inference_steps,
             size=defaults.size,
+            style=defaults.style,
         )
         panel = LivePanel(
             self.bot,
-            asker,
             state,
             locale=str(interaction.locale),
-            styles=tuple(self.bot.studio.styles),
+            styles=tuple(studio.styles),
+            max_steps=defaults.max_steps,
         )
         reply = OpeningReply(interaction, panel)
-        await self.bot.studio.draw(reply, state.wish(), asker, kind="live")
+        await studio.draw(reply, state.wish(), asker, kind="live")
 
 
 async def setup(bot: TurboBot) -> None:

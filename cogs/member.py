@@ -12,8 +12,9 @@ from discord.ext import commands
 
 from bot.client import answer_failure
 from bot.replies import quote, text_view
+from bot.store import JobState
 from bot.words import say
-from cogs.common.options import described, text
+from cogs.common.options import described, left_text, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -74,7 +75,7 @@ class FetchKept(discord.ui.Button[Any]):
 
 
 class Forget(discord.ui.Button[Any]):
-    """Deletes everything the store has of a member."""
+    """Asks whether everything is really to be deleted: nothing brings it back."""
 
     def __init__(self, panel: MePanel) -> None:
         super().__init__(
@@ -83,7 +84,48 @@ class Forget(discord.ui.Button[Any]):
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Delete the member's jobs and kept pictures; what hangs on Discord stays theirs."""
+        """Put the question in place of the page."""
+        await interaction.response.edit_message(view=SurePanel(self.panel))
+
+
+class SurePanel(discord.ui.LayoutView):
+    """The question, with a way forward and a way back."""
+
+    def __init__(self, panel: MePanel) -> None:
+        super().__init__(timeout=PANEL_SECONDS)
+        self.add_item(discord.ui.TextDisplay(say(panel.locale, "me.sure")))
+        self.add_item(discord.ui.ActionRow(ForgetForGood(panel), BackTo(panel)))
+
+    async def on_error(
+        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
+    ) -> None:
+        """Answer where discord.py would only log."""
+        await answer_failure(interaction, error)
+
+
+class BackTo(discord.ui.Button[Any]):
+    """Goes back to the member's page."""
+
+    def __init__(self, panel: MePanel) -> None:
+        super().__init__(label=say(panel.locale, "me.sure_no"))
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Show the page as it was."""
+        await interaction.response.edit_message(view=self.panel)
+
+
+class ForgetForGood(discord.ui.Button[Any]):
+    """Deletes everything the store has of a member."""
+
+    def __init__(self, panel: MePanel) -> None:
+        super().__init__(
+            label=say(panel.locale, "me.sure_yes"), emoji="🗑️", style=discord.ButtonStyle.danger
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Delete the member's jobs and what is kept of them; what hangs on Discord stays theirs."""
         deleted = await self.panel.bot.store.delete_jobs_of_user(interaction.user.id)
         words = say(self.panel.locale, "me.forgotten", count=deleted)
         await interaction.response.edit_message(view=text_view(words))
@@ -102,9 +144,7 @@ class Member(commands.Cog):
     async def me(self, interaction: discord.Interaction[TurboBot]) -> None:
         """Show limits and history."""
         locale, user_id = str(interaction.locale), interaction.user.id
-        remaining = await self.bot.studio.service.limiter.remaining(
-            guild_id=interaction.guild_id, user_id=user_id
-        )
+        remaining = await self.bot.studio.remaining_for(user_id, interaction.guild_id)
         jobs = await self.bot.store.jobs_of_user(user_id, limit=HISTORY)
         kept = [
             one
@@ -113,13 +153,7 @@ class Member(commands.Cog):
         ]
         lines = [
             "## " + say(locale, "me.title"),
-            say(
-                locale,
-                "status.member_left",
-                left=remaining.member.left,
-                limit=remaining.member.limit,
-                seconds=remaining.member.per_seconds,
-            ),
+            left_text(locale, "status.member_left", remaining.member),
             *(history_line(job, locale=locale) for job in jobs),
         ]
         if kept:
@@ -129,12 +163,15 @@ class Member(commands.Cog):
 
 
 def history_line(job: Job, *, locale: str) -> str:
-    """Return one line of a member's history, with a link where the picture hangs."""
+    """Return one line of a member's history, with a link where the picture hangs for all to see."""
     prompt = quote(str(job.parameters.get("prompt", "")), 80) or "–"
-    line = f"- <t:{int(job.created_at)}:R> **{prompt}** · {say(locale, f'me.state_{job.state}')}"
-    if job.message_id and job.channel_id:
+    line = f"- <t:{int(job.created_at)}:R> **{prompt}**"
+    if job.state is not JobState.DONE:
+        return f"{line} · {say(locale, f'me.state_{job.state}')}"
+    if job.message_id and job.channel_id and not job.parameters.get("private"):
         place = job.guild_id or "@me"
-        line += f" · https://discord.com/channels/{place}/{job.channel_id}/{job.message_id}"
+        url = f"https://discord.com/channels/{place}/{job.channel_id}/{job.message_id}"
+        line += f" · [{say(locale, 'me.see')}]({url})"
     return line
 
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Final
 import discord
 from discord.ext import commands
 
-from bot.errors import BadPicture
+from bot.errors import BadPicture, NotAllowed, SeveralPictures
 from bot.flags import parse_prompt
 from bot.request import Asker, PictureSource, Wish
 from cogs.common.delivery import describe
+from cogs.common.interaction_reply import InteractionReply
 from cogs.common.message_reply import MessageReply
+from cogs.common.options import asker_of, is_age_restricted, parent_of
 from cogs.common.pictures import pictures_in
+from cogs.common.which import WhichPicture
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -31,6 +34,15 @@ class Mentions(commands.Cog):
     def __init__(self, bot: TurboBot) -> None:
         self.bot = bot
 
+    async def cog_load(self) -> None:
+        """Take over the answers to every question ever asked."""
+        WhichPicture.on_choice = self.chosen
+        self.bot.add_dynamic_items(WhichPicture)
+
+    async def cog_unload(self) -> None:
+        """Let go of them."""
+        self.bot.remove_dynamic_items(WhichPicture)
+
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message whose text mentions the bot.
@@ -41,19 +53,62 @@ class Mentions(commands.Cog):
         assert self.bot.user is not None
         if message.author.bot or message.webhook_id is not None:
             return
-        mention = re.compile(rf"<@!?{self.bot.user.id}>")
-        if not mention.search(message.content):
+        if not self._mention.search(message.content):
             return
-        text = mention.sub(" ", message.content).strip()
 
         async def wish() -> Wish:
-            sources = await self._sources(message)
-            return replace(parse_prompt(text), sources=tuple(sources[:1]))
+            return await self._wish(message)
 
         locale = str(message.guild.preferred_locale) if message.guild else "en-US"
         await self.bot.studio.draw(
             MessageReply(message, locale=locale), wish, asker_of_message(message), kind="mention"
         )
+
+    async def chosen(
+        self, interaction: discord.Interaction[TurboBot], mention_id: int, picture: int
+    ) -> None:
+        """Draw what a mention says from the picture its author chose, in place of the question."""
+        assert interaction.channel_id is not None
+        place = self.bot.get_partial_messageable(interaction.channel_id)
+        try:
+            message = await place.fetch_message(mention_id)
+        except discord.HTTPException as error:
+            log.info("a mention is not readable: %s", describe(error))
+            raise BadPicture("message_deleted") from error
+        if message.author.id != interaction.user.id:
+            raise NotAllowed("only_author_chooses")
+
+        async def wish() -> Wish:
+            return await self._wish(message, picture)
+
+        outcome = await self.bot.studio.draw(
+            InteractionReply(interaction), wish, asker_of(interaction), kind="mention"
+        )
+        if outcome.result is not None and interaction.message is not None:
+            try:
+                await interaction.message.delete()
+            except discord.HTTPException as error:
+                log.info("an answered question stays: %s", describe(error))
+
+    @property
+    def _mention(self) -> re.Pattern[str]:
+        """How the bot is mentioned in text."""
+        assert self.bot.user is not None
+        return re.compile(rf"<@!?{self.bot.user.id}>")
+
+    async def _wish(self, message: discord.Message, picture: int | None = None) -> Wish:
+        """Return what a mention says; `picture` is the place of the one it means.
+
+        Raises BadParameter for a flag, BadPicture for a picture; SeveralPictures where it was not
+        said which.
+        """
+        wish = parse_prompt(self._mention.sub(" ", message.content).strip())
+        sources = await self._sources(message)
+        if picture is None and len(sources) > 1:
+            raise SeveralPictures(tuple(source.filename for source in sources))
+        if not sources:
+            return wish
+        return replace(wish, sources=(sources[min(picture or 0, len(sources) - 1)],))
 
     async def _sources(self, message: discord.Message) -> list[PictureSource]:
         """Return the pictures a mention is about: its own, else those it replies to.
@@ -101,8 +156,9 @@ def asker_of_message(message: discord.Message) -> Asker:
         user_id=author.id,
         guild_id=message.guild.id if message.guild else None,
         channel_id=message.channel.id,
+        parent_channel_id=parent_of(message.channel),
         role_ids=frozenset(role.id for role in member.roles) if member else frozenset(),
-        age_restricted=bool(getattr(message.channel, "nsfw", False)),
+        age_restricted=is_age_restricted(message.channel),
         manages_guild=bool(member and member.guild_permissions.manage_guild),
         max_bytes=message.guild.filesize_limit if message.guild else DEFAULT_FILE_LIMIT,
     )

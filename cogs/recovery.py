@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from discord.ext import commands
 
 from bot.recovery import Recovery
-from bot.request import Wish
+from bot.request import Asker, Wish
+from cogs.common.options import is_age_restricted, parent_of
 from cogs.common.pictures import refreshed
 from cogs.common.recovered_reply import RecoveredReply
 
@@ -23,7 +24,9 @@ class Recover(commands.Cog):
 
     def __init__(self, bot: TurboBot) -> None:
         self.bot = bot
-        self.recovery = Recovery(bot.studio, reply_for=self.reply_for, refresh=self.refreshed)
+        self.recovery = Recovery(
+            bot.studio, reply_for=self.reply_for, asker_of=self.asker_of, refresh=self.refreshed
+        )
         self._looking: asyncio.Task[None] | None = None
 
     @commands.Cog.listener()
@@ -43,6 +46,17 @@ class Recover(commands.Cog):
         locale = str(guild.preferred_locale) if guild else "en-US"
         reply = RecoveredReply(self.bot, job, locale=locale)
         return reply if reply.has_token or reply.has_channel else None
+
+    def asker_of(self, job: Job) -> Asker:
+        """Return who asked for `job`, where; a channel that is not known is for everyone."""
+        channel = self.bot.get_channel(job.channel_id) if job.channel_id else None
+        return Asker(
+            user_id=job.user_id,
+            guild_id=job.guild_id,
+            channel_id=job.channel_id,
+            parent_channel_id=parent_of(channel),
+            age_restricted=is_age_restricted(channel),
+        )
 
     async def refreshed(self, wish: Wish) -> Wish:
         """Return `wish` with its sources signed anew. Raises BadPicture where they are gone."""

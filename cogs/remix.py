@@ -52,8 +52,11 @@ class Remix(commands.Cog):
         pictures = pictures_in(message)
         if not pictures:
             raise BadPicture("no_picture_there")
+        defaults = await self.bot.studio.defaults_for(interaction.guild_id)
         await interaction.response.send_modal(
-            RemixModal(self.bot, pictures, locale=str(interaction.locale))
+            RemixModal(
+                self.bot, pictures, locale=str(interaction.locale), strength=defaults.strength
+            )
         )
 
     async def picture_info(

@@ -101,20 +101,26 @@ class Results(commands.Cog):
     async def _remembered(
         self, interaction: discord.Interaction[TurboBot], press: Press, source: PictureSource
     ) -> Wish:
-        """Return what was drawn: from the store, else from the picture's own metadata."""
+        """Return what was drawn: from the store, else from the picture's own metadata.
+
+        That tells whether there was a picture it was drawn from, but not which; the result then
+        stands in for it.
+        """
         job = await self._job(interaction, press)
         if job is not None:
-            return wish_of_job(job.parameters)
+            return wish_of_job(job)
         metadata = await self.bot.studio.read_metadata(source)
         if metadata is None:
             raise BadPicture("picture_forgotten")
-        return wish_of_metadata(metadata)
+        wish = wish_of_metadata(metadata)
+        return wish if metadata.strength is None else replace(wish, sources=(source,))
 
     # Acting
 
     async def _ask(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
         """Open the remix form on the chosen picture, filled in with what is known of it."""
         assert interaction.message is not None
+        defaults = await self.bot.studio.defaults_for(interaction.guild_id)
         source = self._picture(interaction, press)
         job = await self._job(interaction, press)
         await interaction.response.send_modal(
@@ -122,7 +128,8 @@ class Results(commands.Cog):
                 self.bot,
                 [source],
                 locale=str(interaction.locale),
-                before=wish_of_job(job.parameters) if job else None,
+                strength=defaults.strength,
+                before=wish_of_job(job) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
             )
@@ -159,7 +166,7 @@ class Results(commands.Cog):
         job = await self._job(interaction, press)
         if job is None:
             raise NotAllowed("request_forgotten")
-        before = wish_of_job(job.parameters)
+        before = wish_of_job(job)
 
         async def wish() -> Wish:
             sources = [await refreshed(self.bot, one) for one in before.sources]
@@ -202,7 +209,7 @@ class Results(commands.Cog):
         """Delete the message for its author or a moderator."""
         assert interaction.message is not None
         job = await self._job(interaction, press)
-        author = job.user_id if job else author_of(interaction.message)
+        author = job.user_id if job else await author_of(interaction.message)
         if interaction.user.id != author and not interaction.permissions.manage_messages:
             raise NotAllowed("only_author_deletes")
         await interaction.response.defer()
@@ -216,11 +223,18 @@ class Results(commands.Cog):
         await interaction.delete_original_response()
 
 
-def author_of(message: discord.Message) -> int | None:
-    """Return who asked for a result, by the interaction that made the message."""
+async def author_of(message: discord.Message) -> int | None:
+    """Return who asked for a result, by what it answers: an interaction, or a mention."""
     if message.interaction_metadata is not None:
         return message.interaction_metadata.user.id
-    return None
+    if message.reference is None or message.reference.message_id is None:
+        return None
+    try:
+        mention = await message.channel.fetch_message(message.reference.message_id)
+    except discord.HTTPException as error:
+        log.info("the message a result answers is not readable: HTTP %d", error.status)
+        return None
+    return mention.author.id
 
 
 async def setup(bot: TurboBot) -> None:

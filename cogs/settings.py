@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,9 +11,10 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import answer_failure
+from bot.errors import NotAllowed, Snippet
 from bot.store import GuildSettings, NsfwPolicy
 from bot.words import say
-from cogs.common.options import described, text
+from cogs.common.options import described, permission_names, text
 from cogs.common.settings_forms import DefaultsForm, LimitsForm, WordsForm
 from cogs.common.settings_text import summary
 
@@ -21,6 +23,20 @@ if TYPE_CHECKING:
 
 PANEL_SECONDS: Final = 14 * 60
 MOST_CHOSEN: Final = 25
+
+NEEDED_TO_NOTE: Final = ("view_channel", "send_messages")
+
+DRAWING_CHANNELS: Final = [
+    discord.ChannelType.text,
+    discord.ChannelType.news,
+    discord.ChannelType.voice,
+    discord.ChannelType.stage_voice,
+    discord.ChannelType.forum,
+]
+"""Channels where people write; a forum stands for its threads."""
+
+Change = Callable[[GuildSettings], GuildSettings]
+"""Makes new settings of those that are stored."""
 
 
 class SettingsPanel(discord.ui.LayoutView):
@@ -37,14 +53,14 @@ class SettingsPanel(discord.ui.LayoutView):
     def lay_out(self) -> None:
         """Rebuild the panel around the settings as they are."""
         self.clear_items()
-        chosen = self.chosen
+        chosen, has_check = self.chosen, self.bot.studio.service.check is not None
         container: discord.ui.Container[Any] = discord.ui.Container(
-            discord.ui.TextDisplay(summary(chosen, self.bot.studio.defaults, locale=self.locale)),
+            discord.ui.TextDisplay(summary(chosen, self.bot.studio, locale=self.locale)),
             discord.ui.ActionRow(Channels(self, chosen.allowed_channel_ids)),
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
             discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
-            discord.ui.ActionRow(Policy(self, chosen.nsfw_policy)),
+            discord.ui.ActionRow(Policy(self, chosen.nsfw_policy, disabled=not has_check)),
             discord.ui.ActionRow(
                 FormButton(self, "defaults", DefaultsForm),
                 FormButton(self, "limits", LimitsForm),
@@ -54,16 +70,18 @@ class SettingsPanel(discord.ui.LayoutView):
         )
         self.add_item(container)
 
-    async def save(self, interaction: discord.Interaction[Any], chosen: GuildSettings) -> None:
-        """Store the settings, which count at once, and show them."""
+    async def change(self, interaction: discord.Interaction[Any], change: Change) -> None:
+        """Store the settings as `change` makes them, which count at once, and show them.
+
+        What is changed is what is stored now: another manager may have a panel open too. Raises
+        NotAllowed for who may not manage the guild any more, and what `change` raises.
+        """
+        check_manager(interaction)
+        chosen = change(await self.bot.store.get_settings(self.guild_id))
         await self.bot.store.save_settings(self.guild_id, chosen)
         self.chosen = chosen
         self.lay_out()
         await interaction.response.edit_message(view=self)
-
-    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Act only for those who may manage the guild still."""
-        return interaction.permissions.manage_guild
 
     async def on_error(
         self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
@@ -72,13 +90,22 @@ class SettingsPanel(discord.ui.LayoutView):
         await answer_failure(interaction, error)
 
 
+def check_manager(interaction: discord.Interaction[Any]) -> None:
+    """Raise NotAllowed unless the one who acts may manage the guild.
+
+    A server's own command permissions can offer the command to others.
+    """
+    if not interaction.permissions.manage_guild:
+        raise NotAllowed("manage_guild_needed")
+
+
 class Channels(discord.ui.ChannelSelect[Any]):
     """The channels in which drawing is allowed; none chosen allows all."""
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
         super().__init__(
             placeholder=say(panel.locale, "settings.channels"),
-            channel_types=[discord.ChannelType.text],
+            channel_types=DRAWING_CHANNELS,
             min_values=0,
             max_values=MOST_CHOSEN,
             default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
@@ -88,7 +115,7 @@ class Channels(discord.ui.ChannelSelect[Any]):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""
         ids = frozenset(one.id for one in self.values)
-        await self.panel.save(interaction, replace(self.panel.chosen, allowed_channel_ids=ids))
+        await self.panel.change(interaction, lambda now: replace(now, allowed_channel_ids=ids))
 
 
 class Roles(discord.ui.RoleSelect[Any]):
@@ -106,7 +133,7 @@ class Roles(discord.ui.RoleSelect[Any]):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""
         ids = frozenset(one.id for one in self.values)
-        await self.panel.save(interaction, replace(self.panel.chosen, allowed_role_ids=ids))
+        await self.panel.change(interaction, lambda now: replace(now, allowed_role_ids=ids))
 
 
 class Members(discord.ui.UserSelect[Any]):
@@ -124,7 +151,7 @@ class Members(discord.ui.UserSelect[Any]):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""
         ids = frozenset(one.id for one in self.values)
-        await self.panel.save(interaction, replace(self.panel.chosen, banned_user_ids=ids))
+        await self.panel.change(interaction, lambda now: replace(now, banned_user_ids=ids))
 
 
 class AuditChannel(discord.ui.ChannelSelect[Any]):
@@ -143,13 +170,28 @@ class AuditChannel(discord.ui.ChannelSelect[Any]):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""
         chosen = self.values[0].id if self.values else None
-        await self.panel.save(interaction, replace(self.panel.chosen, audit_channel_id=chosen))
+        missing = missing_in(self.values[0].resolve()) if self.values else []
+        if missing:
+            names = permission_names(missing, locale=self.panel.locale)
+            raise NotAllowed("audit_channel_closed", channel=Snippet(f"<#{chosen}>"), names=names)
+        await self.panel.change(interaction, lambda now: replace(now, audit_channel_id=chosen))
+
+
+def missing_in(channel: object) -> list[str]:
+    """Return the permissions the bot lacks to write into `channel`; none where it cannot tell."""
+    if not isinstance(channel, discord.TextChannel):
+        return []
+    has = channel.permissions_for(channel.guild.me)
+    return [name for name in NEEDED_TO_NOTE if not getattr(has, name)]
 
 
 class Policy(discord.ui.Select[Any]):
-    """What happens to pictures that the picture check finds unfit for everyone."""
+    """What happens to pictures that the picture check finds unfit for everyone.
 
-    def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy) -> None:
+    Without a check there are none, and nothing to choose.
+    """
+
+    def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy, *, disabled: bool) -> None:
         super().__init__(
             options=[
                 discord.SelectOption(
@@ -158,14 +200,15 @@ class Policy(discord.ui.Select[Any]):
                     default=policy is chosen,
                 )
                 for policy in NsfwPolicy
-            ]
+            ],
+            disabled=disabled,
         )
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Store the choice."""
         policy = NsfwPolicy(self.values[0])
-        await self.panel.save(interaction, replace(self.panel.chosen, nsfw_policy=policy))
+        await self.panel.change(interaction, lambda now: replace(now, nsfw_policy=policy))
 
 
 class FormButton(discord.ui.Button[Any]):
@@ -197,7 +240,7 @@ class Reset(discord.ui.Button[Any]):
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Forget every choice of the guild."""
-        await self.panel.save(interaction, GuildSettings())
+        await self.panel.change(interaction, lambda _: GuildSettings())
 
 
 class Settings(commands.Cog):
@@ -215,6 +258,7 @@ class Settings(commands.Cog):
     @app_commands.allowed_installs(guilds=True, users=False)
     async def settings(self, interaction: discord.Interaction[TurboBot]) -> None:
         """Show the panel."""
+        check_manager(interaction)
         assert interaction.guild_id is not None
         chosen = await self.bot.store.get_settings(interaction.guild_id)
         panel = SettingsPanel(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import PERMISSIONS
-from bot.ratelimit import Allowance
 from bot.replies import quote, text_view
+from bot.store import GuildSettings
 from bot.words import say
-from cogs.common.options import described, text
+from cogs.common.options import described, left_text, permission_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
 
 NEEDED_TO_POST: Final = ("view_channel", "send_messages", "attach_files", "read_message_history")
+NEEDED_IN_THREADS: Final = tuple(
+    "send_messages_in_threads" if name == "send_messages" else name for name in NEEDED_TO_POST
+)
 GIB: Final = 1024**3
 
 
@@ -37,16 +41,15 @@ class Status(commands.Cog):
         """Show device, queue, speed, what is left, and permissions that are missing here."""
         locale = str(interaction.locale)
         stats = self.bot.studio.service.scheduler.stats()
-        remaining = await self.bot.studio.service.limiter.remaining(
-            guild_id=interaction.guild_id, user_id=interaction.user.id
-        )
+        rules = await self.bot.studio.rules_for(interaction.guild_id)
+        remaining = await self.bot.studio.remaining_for(interaction.user.id, interaction.guild_id)
         lines = [
             "## " + say(locale, f"status.{'ready' if stats.ready else 'starting'}"),
             say(
                 locale,
                 "status.device",
                 model=quote(stats.model_name),
-                device=quote(", ".join(stats.device_names)),
+                device=quote(devices_text(stats.device_names)),
                 memory=f"{stats.peak_memory_bytes / GIB:.1f}",
             ),
             say(locale, "status.queue", waiting=stats.waiting, running=stats.running),
@@ -58,13 +61,15 @@ class Status(commands.Cog):
                 drawn=stats.drawn,
             ),
             say(locale, "status.gateway", latency=_milliseconds(self.bot.latency)),
+            *check_lines(self.bot, rules, locale=locale),
         ]
         if remaining.guild is not None:
-            lines.append(_left(locale, "status.guild_left", remaining.guild))
-        lines.append(_left(locale, "status.member_left", remaining.member))
+            lines.append(left_text(locale, "status.guild_left", remaining.guild))
+        lines.append(left_text(locale, "status.member_left", remaining.member))
         missing = missing_permissions(interaction)
         if missing:
-            lines.append(say(locale, "status.missing", permissions=", ".join(missing)))
+            names = permission_names(missing, locale=locale)
+            lines.append(say(locale, "status.missing", permissions=names))
         await interaction.response.send_message(view=text_view("\n".join(lines)), ephemeral=True)
 
     @app_commands.command(
@@ -97,25 +102,30 @@ class Status(commands.Cog):
 
 
 def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:
-    """Return the names of permissions the bot lacks where the interaction came from."""
+    """Return the permissions the bot lacks where the interaction came from."""
     if interaction.guild_id is None or not interaction.is_guild_integration():
         return []
-    has = interaction.app_permissions
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    needed = NEEDED_IN_THREADS if in_thread else NEEDED_TO_POST
+    return [name for name in needed if not getattr(interaction.app_permissions, name)]
+
+
+def devices_text(names: Sequence[str]) -> str:
+    """Return the names of the devices, those of one name counted."""
+    counted = Counter(names)
+    return ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in counted.items())
+
+
+def check_lines(bot: TurboBot, rules: GuildSettings, *, locale: str) -> list[str]:
+    """Return whether pictures are judged, and what becomes of those for adults."""
+    check = bot.studio.service.check
+    if check is None:
+        return [say(locale, "status.check_off")]
+    policy = say(locale, f"settings.policy_{rules.nsfw_policy}")
     return [
-        name.replace("_", " ").title()
-        for name in NEEDED_TO_POST
-        if getattr(PERMISSIONS, name) and not getattr(has, name)
+        say(locale, "status.check_on", device=quote(check.stats().device_name)),
+        say(locale, "settings.line_nsfw", policy=policy),
     ]
-
-
-def _left(locale: str, key: str, allowance: Allowance) -> str:
-    return say(
-        locale,
-        key,
-        left=allowance.left,
-        limit=allowance.limit,
-        seconds=allowance.per_seconds,
-    )
 
 
 def _milliseconds(seconds: float) -> str:

@@ -15,6 +15,7 @@ from bot.engine.null import NullPipeline
 from bot.engine.scheduler import BatchScheduler
 from bot.sandbox import Sandbox, SandboxClient
 from bot.trial import text_of
+from tests.contract import CONTRACT, contract_errors
 
 MESSAGE_CONTENT = 1 << 15
 
@@ -94,3 +95,23 @@ async def town(
         settings = settings_for(sandbox, folder, **overrides)
         async with connected(settings, scheduler=scheduler or null_scheduler()) as app:
             yield Town(sandbox, app, member)
+
+
+@asynccontextmanager
+async def lawful_town(folder: Path, **options: Any) -> AsyncIterator[Town]:
+    """Yield a town; at its end every REST call is held to Discord's rules and contract.
+
+    A test that provokes an answer other than success lists it in `expected_rules`; a code in
+    `tolerated_codes` may come any number of times.
+    """
+    async with town(folder, **options) as place:
+        yield place
+        traffic = await place.member.traffic()
+    broken = [
+        entry["rule"]
+        for entry in traffic
+        if entry.get("rule") and entry["rule"].split(":")[0] not in place.tolerated_codes
+    ]
+    assert broken == place.expected_rules
+    if CONTRACT.is_file():
+        assert contract_errors(traffic) == []

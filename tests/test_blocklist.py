@@ -19,6 +19,14 @@ from bot.blocklist import blocked_word, fold
         "gö́re",
         "go\u200bre",
         "so-gore-y",
+        "g\ufe0fo\ufe0fr\ufe0fe",
+        "a g o r e scene",
+        "g.o.r.e",
+        "ցοгє",
+        "gᴏʀᴇ",
+        "🇬🇴🇷🇪",
+        "🅶🅾🆁🅴",
+        "90r3",
     ],
 )
 def test_a_blocked_word_is_found_however_it_is_dressed(text: str) -> None:
@@ -28,6 +36,26 @@ def test_a_blocked_word_is_found_however_it_is_dressed(text: str) -> None:
 @pytest.mark.parametrize("text", ["gorey", "a gorgeous cat", "ore", ""])
 def test_only_whole_words_count(text: str) -> None:
     assert blocked_word(text, ["gore"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"), [("he11", "hell"), ("k1ll", "kill"), ("ki11", "kill"), ("a1l", "ail")]
+)
+def test_a_one_is_read_both_ways(text: str, entry: str) -> None:
+    assert blocked_word(f"a {text} b", [entry]) == entry
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [("一个血腥的场面", "血腥"), ("ภาพเลือดสาด", "เลือด"), ("グロい絵", "グロ"), ("血 腥", "血腥")],
+)
+def test_writing_without_spaces_is_searched_through(text: str, entry: str) -> None:
+    assert blocked_word(text, [entry]) == entry
+    assert blocked_word("一只猫", [entry]) is None
+
+
+def test_single_letters_that_spell_something_else_are_fine() -> None:
+    assert blocked_word("plan a b c and x y z", ["gore", "ab"]) is None
 
 
 def test_an_entry_of_two_words_wants_both_in_order() -> None:

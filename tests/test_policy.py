@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.errors import BadParameter
-from bot.policy import Defaults, resolve
-from bot.request import MAX_SEED, Asker, PictureSource, Wish, effective_steps
+from bot.errors import BadParameter, NotAllowed
+from bot.policy import Defaults, check, on_flagged, resolve
+from bot.request import MAX_SEED, Asker, OnFlagged, PictureSource, Wish, effective_steps
+from bot.store import GuildSettings, NsfwPolicy
 
 ASKER = Asker(user_id=1, guild_id=2, max_bytes=1234)
 PICTURE = PictureSource(data=b"x")
@@ -67,3 +68,27 @@ def test_a_gentle_remix_never_runs_zero_steps() -> None:
 def test_seeds_count_up_and_wrap() -> None:
     request = resolve(Wish(prompt="a", seed=MAX_SEED, count=2), ASKER, Defaults())
     assert request.seeds == (MAX_SEED, 0)
+
+
+def test_a_thread_is_allowed_where_its_channel_is() -> None:
+    rules = GuildSettings(allowed_channel_ids=frozenset({7}))
+    check(Wish(prompt="a"), Asker(user_id=1, guild_id=2, channel_id=7), rules)
+    check(Wish(prompt="a"), Asker(user_id=1, guild_id=2, channel_id=9, parent_channel_id=7), rules)
+    with pytest.raises(NotAllowed):
+        check(Wish(prompt="a"), Asker(user_id=1, guild_id=2, channel_id=9), rules)
+
+
+@pytest.mark.parametrize(
+    ("policy", "adults", "everyone"),
+    [
+        (NsfwPolicy.OFF, OnFlagged.REFUSE, OnFlagged.REFUSE),
+        (NsfwPolicy.AGE_RESTRICTED, OnFlagged.SHOW, OnFlagged.REFUSE_HERE),
+        (NsfwPolicy.SPOILER, OnFlagged.SPOILER, OnFlagged.SPOILER),
+    ],
+)
+def test_the_guild_s_policy_says_what_becomes_of_flagged_pictures(
+    policy: NsfwPolicy, adults: OnFlagged, everyone: OnFlagged
+) -> None:
+    assert on_flagged(policy, Asker(user_id=1, guild_id=2, age_restricted=True)) is adults
+    assert on_flagged(policy, Asker(user_id=1, guild_id=2)) is everyone
+    assert on_flagged(policy, Asker(user_id=1, age_restricted=True)) is OnFlagged.REFUSE

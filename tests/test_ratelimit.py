@@ -249,3 +249,22 @@ def test_one_window_decides_as_the_strategy_of_limits_does(
                 assert await ours.test(item, "a") == await stock.test(item, "a")
 
     asyncio.run(run())
+
+
+async def test_a_guild_s_own_quota_holds_within_the_operator_s(make: Make, clock: Clock) -> None:
+    limiter = make()
+    day = Quota(6, 86_400)
+    await limiter.admit(guild_id=1, user_id=7, cost=4, member_quota=day)
+    # Two are left for today, but the operator lets a member have four a minute.
+    at_once = await refused(limiter.admit(guild_id=1, user_id=7, cost=1, member_quota=day))
+    assert at_once.details["limit"] == 4
+    now = await limiter.remaining(guild_id=1, user_id=7, member_quota=day)
+    assert (now.member.left, now.member.limit) == (0, 4)
+    clock.now += 61
+    later = await limiter.remaining(guild_id=1, user_id=7, member_quota=day)
+    assert (later.member.left, later.member.limit) == (2, 6)
+    admission = await limiter.admit(guild_id=1, user_id=7, cost=2, member_quota=day)
+    today = await refused(limiter.admit(guild_id=1, user_id=7, cost=1, member_quota=day))
+    assert today.details["limit"] == 6
+    await limiter.refund(admission)
+    await limiter.admit(guild_id=1, user_id=7, cost=2, member_quota=day)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import errors
-from bot.words import best_locale, catalogue, has, languages, say
+from bot.words import best_locale, catalogue, has, languages, say, span_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SCOPED = {"startup", "rate_limited", "queue_full"}
@@ -70,3 +70,11 @@ def test_unknown_languages_read_english() -> None:
 def test_a_missing_sentence_is_an_error_not_silence() -> None:
     with pytest.raises(KeyError):
         say("en", "error.no_such_sentence")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(60, "60 s"), (90, "90 s"), (120, "2 min"), (3600, "60 min"), (7200, "2 h"), (86_400, "24 h")],
+)
+def test_a_span_is_told_in_the_largest_unit_that_fits(seconds: int, words: str) -> None:
+    assert span_text(seconds, locale="en") == words

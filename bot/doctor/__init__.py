@@ -10,6 +10,7 @@ from bot.doctor.account import check_account, check_intent, check_token
 from bot.doctor.check import Check, Grade, healthy, render
 from bot.doctor.machine import check_device, check_packages, check_python
 from bot.doctor.model import check_model
+from bot.doctor.safety import check_safety
 from bot.doctor.services import check_disk, check_limits, check_port, check_store
 from bot.models.device import device_facts
 
@@ -30,6 +31,7 @@ def run_doctor(settings: Settings, *, online: bool, models: Path | None = None) 
         *check_packages(),
         *check_device(settings.device, facts, weights),
         model,
+        check_safety(settings.safety_checker),
         check_disk(settings.cache_dir),
         *asyncio.run(_reachable(settings, online=online)),
         check_port(settings),

@@ -85,6 +85,11 @@ def make_filename(job_id: str, seed: int, extension: str) -> str:
     return f"turbocord-{safe}-{seed}.{extension}"
 
 
+def encode_copy(image: Image.Image) -> bytes:
+    """Return an RGB picture as a small file that looks the same, with no word about its origin."""
+    return _webp(image, b"", quality=_QUALITIES[1])
+
+
 async def shrink(result: ImageResult, max_bytes: int) -> ImageResult:
     """Return the result with every picture at most `max_bytes` long, for a refused upload.
 
@@ -110,4 +115,4 @@ def _shrunk(picture: Picture, job_id: str, limit: int) -> Picture:
     with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
         width, height = image.size
     filename = make_filename(job_id, picture.seed, "webp")
-    return Picture(data=data, filename=filename, width=width, height=height, seed=picture.seed)
+    return replace(picture, data=data, filename=filename, width=width, height=height)

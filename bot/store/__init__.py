@@ -1,4 +1,4 @@
-"""Jobs, undelivered pictures and guild settings, on SQLite or PostgreSQL.
+"""Jobs, undelivered pictures, sources and guild settings, on SQLite or PostgreSQL.
 
 A SQLite store may be copied while the bot runs, by SQLite's own means only, because its newest
 rows live in the `-wal` file beside it:
@@ -17,6 +17,7 @@ from bot.store.jobs import Jobs
 from bot.store.kept import KeptPictures
 from bot.store.records import Job, JobState, KeptPicture, PostedPicture
 from bot.store.settings import Settings
+from bot.store.sources import KeptSources
 from bot.store.values import KeyValues
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class Store(Jobs, KeptPictures, Settings, KeyValues):
+class Store(Jobs, KeptPictures, KeptSources, Settings, KeyValues):
     """Everything that outlives the process; `await Store.open(url)` opens and migrates it.
 
     Every call raises StoreError when the database fails, and the bot then goes on without it.

@@ -170,6 +170,17 @@ class Database:
             self._threads.shutdown(wait=False)
         await self.engine.dispose()
 
+    async def fold_log(self) -> None:
+        """Have SQLite fold its log into the file and empty it; another's reading may prevent it."""
+        if self._path() is None:
+            return
+        try:
+            async with self._writer, self.engine.connect() as connection:
+                await connection.execution_options(begin="")
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except self._errors as error:
+            log.warning("the store's log could not be emptied: %s", reason_of(error))
+
     async def check(self) -> None:
         """Ask the database for one row. Raises StoreError."""
         async with self._reading() as connection:
@@ -300,6 +311,8 @@ def _configure(engine: sa.Engine, lock_seconds: float) -> None:
         for pragma in (
             f"busy_timeout = {int(lock_seconds * 1000)}",
             "foreign_keys = ON",
+            # What a member deletes is overwritten, not left in free pages.
+            "secure_delete = ON",
             "synchronous = NORMAL",
         ):
             cursor.execute(f"PRAGMA {pragma}")

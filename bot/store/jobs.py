@@ -246,11 +246,15 @@ class Jobs(Database):
         return result.rowcount
 
     async def delete_jobs_of_user(self, user_id: int) -> int:
-        """Forget everything the member asked for, pictures kept for them included."""
+        """Forget everything the member asked for, the pictures and sources kept of it included.
+
+        On SQLite nothing of it is left in the file or its log. Raises StoreError.
+        """
         async with self._writing() as connection:
             theirs = sa.select(jobs.c.job_id).where(jobs.c.user_id == user_id)
             await connection.execute(claims.delete().where(claims.c.key.in_(theirs)))
             result = await connection.execute(jobs.delete().where(jobs.c.user_id == user_id))
+        await self.fold_log()
         return result.rowcount
 
     async def purge(self, older_than: float) -> int:

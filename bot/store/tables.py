@@ -68,6 +68,19 @@ kept_pictures: Final = sa.Table(
     sa.Index("ix_kept_pictures_expiry", "expires_at"),
 )
 
+kept_sources: Final = sa.Table(
+    "kept_sources",
+    metadata,
+    sa.Column(
+        "job_id", sa.Text, sa.ForeignKey("jobs.job_id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("kept_at", sa.Double, nullable=False),
+    sa.Index("ix_kept_sources_age", "kept_at"),
+)
+
 guild_settings: Final = sa.Table(
     "guild_settings",
     metadata,

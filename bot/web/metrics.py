@@ -24,7 +24,9 @@ STAGE_BUCKETS: Final = (
 
 LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-STAGES: Final = ("intake", "queue", "pipeline", "encode", "total")
+SHARE: Final = "share"
+
+STAGES: Final = ("intake", "check", "queue", "pipeline", "encode", "total")
 
 
 class Metrics:
@@ -79,6 +81,8 @@ class Metrics:
         if outcome.result is None:
             return
         self._pictures.labels(outcome.kind).inc(len(outcome.result.pictures))
+        if outcome.kind == SHARE:
+            return  # its time was counted when it was drawn
         timings = outcome.result.timings
         for stage in STAGES:
             self._stages.labels(stage).observe(getattr(timings, f"{stage}_ms") / 1000)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.engine.picture_check import CheckStats
 from bot.engine.scheduler import EngineStats
 
 
@@ -67,6 +68,7 @@ class Parts:
     """
 
     engine: Callable[[], EngineStats] | None = None
+    check: Callable[[], CheckStats] | None = None
     gateway: Gateway | None = None
     limiter: Limiter | None = None
     requests: Requests | None = None

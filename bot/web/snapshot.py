@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from bot.engine.picture_check import CheckStats, Side
 from bot.engine.scheduler import EngineStats
 from bot.web.parts import Gateway, Limiter, Parts, is_connected
 
@@ -42,6 +43,8 @@ class Snapshot(Collector):
         yield from self._of_process()
         if self.parts.engine is not None:
             yield from _of_engine(self.parts.engine())
+        if self.parts.check is not None:
+            yield from _of_check(self.parts.check())
         if self.parts.gateway is not None:
             yield from _of_gateway(self.parts.gateway)
         if self.parts.limiter is not None:
@@ -118,6 +121,18 @@ def _batches(sizes: dict[int, int]) -> Metric:
         buckets=buckets,
         sum_value=float(sum(size * calls for size, calls in sizes.items())),
     )
+
+
+def _of_check(stats: CheckStats) -> Iterator[Metric]:
+    judged = CounterMetricFamily(
+        "turbocord_check_pictures", "Pictures judged.", labels=("side", "verdict")
+    )
+    for side in Side:
+        for flagged, verdict in ((False, "clean"), (True, "flagged")):
+            judged.add_metric((side.value, verdict), stats.judged.get((side, flagged), 0))
+    yield judged
+    yield _gauge("turbocord_check_waiting", "Pictures waiting to be judged.", stats.waiting)
+    yield _counter("turbocord_check_failures", "Judgements that failed.", stats.failures)
 
 
 def _of_gateway(gateway: Gateway) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import discord
 
+from bot.errors import Flagged
 from bot.journal import Line, Posted
 from bot.replies import (
     Outgoing,
@@ -239,10 +241,11 @@ class InteractionReply:
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture, to the member alone where possible."""
         message = refusal_message(error, locale=self.locale, job_id=job_id)
-        await self._send(message, job_id, quietly=is_refusal(error))
+        alone = isinstance(error, Flagged) and self.interaction.guild_id is not None
+        await self._send(message, job_id, quietly=is_refusal(error), alone=alone)
 
     async def _send(
-        self, message: Outgoing, job_id: str, *, quietly: bool = False
+        self, message: Outgoing, job_id: str, *, quietly: bool = False, alone: bool = False
     ) -> discord.Message:
         await self._settle()
         self.interaction.client.forget_reply(self.message_id)
@@ -251,7 +254,19 @@ class InteractionReply:
             answer = await self._respond(message, hidden)
             if answer is not None:
                 return answer
-        return await climb_down(self._rungs(message, job_id, hidden))
+        rungs = self._rungs(message, job_id, hidden)
+        if alone and not self.ephemeral:
+            rungs.insert(0, ("word in private", lambda: self._tell_alone(message)))
+        return await climb_down(rungs)
+
+    async def _tell_alone(self, message: Outgoing) -> discord.Message:
+        """Take the "thinking" that everyone sees away, and tell its member alone.
+
+        What somebody's picture looked like to the picture check is nobody else's business.
+        """
+        with contextlib.suppress(discord.NotFound):
+            await self.interaction.delete_original_response()
+        return await self.interaction.followup.send(view=message.view(), ephemeral=True, wait=True)
 
     def _rungs(self, message: Outgoing, job_id: str, hidden: bool) -> list[Rung[Any]]:
         """Return the ways left after the first response, best first."""

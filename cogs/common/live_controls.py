@@ -12,6 +12,7 @@ from bot.client import answer_failure
 from bot.request import MAX_PROMPT, PictureSource, random_seed
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
+from cogs.common.options import asker_of
 
 if TYPE_CHECKING:
     from cogs.common.live_panel import LivePanel, LiveState
@@ -28,12 +29,15 @@ class Choice(discord.ui.Select[Any]):
         field: str,
         options: Sequence[tuple[str, Any]],
         chosen: Any,
+        *,
+        disabled: bool = False,
     ) -> None:
         self.panel = panel
         self.field = field
         self.meanings = {str(index): value for index, (_, value) in enumerate(options)}
         name = say(panel.locale, f"live.{field}")
         super().__init__(
+            disabled=disabled,
             placeholder=name,
             options=[
                 discord.SelectOption(
@@ -74,14 +78,15 @@ class Press(discord.ui.Button[Any]):
 def drawing_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
     """Return the buttons that redraw: new seed, less and more strength, edit prompt, swap."""
     step = 0.1
+    idle = panel.state.source is None  # strength is how far to go from a source
 
     def nudged(state: LiveState, by: float) -> LiveState:
         return replace(state, strength=min(1.0, max(0.1, round(state.strength + by, 2))))
 
     return [
         Press(panel, "live.seed", "🎲", lambda state: replace(state, seed=random_seed())),
-        Press(panel, "live.less", "➖", lambda state: nudged(state, -step)),
-        Press(panel, "live.more", "➕", lambda state: nudged(state, step)),
+        Press(panel, "live.less", "➖", lambda state: nudged(state, -step), disabled=idle),
+        Press(panel, "live.more", "➕", lambda state: nudged(state, step), disabled=idle),
         EditPrompt(panel),
     ]
 
@@ -101,7 +106,8 @@ def swapped(panel: LivePanel, state: LiveState) -> LiveState:
     """Return the state with the shown picture as the source."""
     assert panel.result is not None
     picture = panel.result.pictures[0]
-    return replace(state, source=PictureSource(data=picture.data, filename=picture.filename))
+    source = PictureSource(data=picture.data, filename=picture.filename, keep=True)
+    return replace(state, source=source)
 
 
 class EditPrompt(discord.ui.Button[Any]):
@@ -160,5 +166,5 @@ class Share(discord.ui.Button[Any]):
         """Post the picture as a message of its own."""
         assert self.panel.result is not None
         await self.panel.bot.studio.share(
-            InteractionReply(interaction), self.panel.result, self.panel.asker, kind="share"
+            InteractionReply(interaction), self.panel.result, asker_of(interaction), kind="share"
         )

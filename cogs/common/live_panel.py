@@ -16,7 +16,6 @@ from bot.journal import Line, Posted
 from bot.replies import error_text, files_of, result_parts
 from bot.request import (
     SIZES,
-    Asker,
     ImageResult,
     PictureSource,
     Wish,
@@ -24,6 +23,7 @@ from bot.request import (
 from bot.words import say
 from cogs.common.delivery import ALREADY_ACKNOWLEDGED, with_retries
 from cogs.common.live_controls import Choice, drawing_buttons, going_on_buttons
+from cogs.common.options import asker_of
 from cogs.common.posted import posted_of
 
 if TYPE_CHECKING:
@@ -141,14 +141,20 @@ class LivePanel(discord.ui.LayoutView):
     """
 
     def __init__(
-        self, bot: TurboBot, asker: Asker, state: LiveState, *, locale: str, styles: Sequence[str]
+        self,
+        bot: TurboBot,
+        state: LiveState,
+        *,
+        locale: str,
+        styles: Sequence[str],
+        max_steps: int,
     ) -> None:
         super().__init__(timeout=PANEL_SECONDS)
         self.bot = bot
-        self.asker = asker
         self.state = state
         self.locale = locale
         self.styles = styles
+        self.max_steps = max_steps
         self.result: ImageResult | None = None
         self.note: str | None = None
         self._newest = 0
@@ -171,7 +177,8 @@ class LivePanel(discord.ui.LayoutView):
                     await interaction.response.defer()
                 return
             reply = LiveReply(self, interaction)
-            await self.bot.studio.draw(reply, self.state.wish(), self.asker, kind="live")
+            asker = asker_of(interaction)
+            await self.bot.studio.draw(reply, self.state.wish(), asker, kind="live")
         finally:
             self._turn.release()
 
@@ -203,9 +210,15 @@ class LivePanel(discord.ui.LayoutView):
     def _selects(self) -> list[discord.ui.Select[Any]]:
         state = self.state
         strengths = sorted({*STRENGTHS, round(state.strength, 2)})
-        steps = range(1, self.bot.studio.defaults.max_steps + 1)
+        steps = range(1, max(self.max_steps, state.steps) + 1)
         selects = [
-            Choice(self, "strength", [(f"{one:g}", one) for one in strengths], state.strength),
+            Choice(
+                self,
+                "strength",
+                [(f"{one:g}", one) for one in strengths],
+                round(state.strength, 2),
+                disabled=state.source is None,
+            ),
             Choice(self, "steps", [(str(one), one) for one in steps], state.steps),
             Choice(
                 self, "size", [(say(self.locale, f"size.{one}"), one) for one in SIZES], state.size

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 
+from bot.errors import SeveralPictures
 from bot.journal import Line, Posted
 from bot.replies import Outgoing, result_message
 from bot.request import ImageResult
@@ -17,6 +18,7 @@ from cogs.common.posted import posted_of
 from cogs.common.refusal import refusal_message
 from cogs.common.rungs import send_once
 from cogs.common.shrink import within_limit
+from cogs.common.which import question
 
 if TYPE_CHECKING:
     from bot.engine.ticket import Ticket
@@ -81,8 +83,11 @@ class MessageReply:
         return posted_of(await within_limit(result, send), result)
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
-        """Reply with the sentence. Raises DeliveryFailed."""
-        message = refusal_message(error, locale=self.locale, job_id=job_id)
+        """Reply with the sentence, or the question which picture. Raises DeliveryFailed."""
+        if isinstance(error, SeveralPictures):
+            message = question(error, self.message.id, locale=self.locale)
+        else:
+            message = refusal_message(error, locale=self.locale, job_id=job_id)
         await self._send(message, f"{self.message.id}e")
 
     async def _send(self, message: Outgoing, nonce: str) -> discord.Message:

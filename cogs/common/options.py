@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import discord
 from discord import app_commands
 from discord.app_commands import locale_str
 
+from bot.ratelimit import Allowance
 from bot.request import SIZES, Asker, PictureSource
-from bot.words import DEFAULT_LOCALE, catalogue, say
+from bot.words import DEFAULT_LOCALE, catalogue, say, span_text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -58,17 +59,49 @@ def asker_of(interaction: discord.Interaction[TurboBot]) -> Asker:
         user_id=user.id,
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
+        parent_channel_id=parent_of(interaction.channel),
         role_ids=frozenset(role.id for role in member.roles) if member else frozenset(),
-        age_restricted=bool(getattr(interaction.channel, "nsfw", False)),
+        age_restricted=is_age_restricted(interaction.channel),
         manages_guild=interaction.permissions.manage_guild,
         max_bytes=interaction.filesize_limit,
     )
 
 
+def is_age_restricted(channel: object) -> bool:
+    """Return whether Discord shows `channel` to adults alone; a thread is as its channel is."""
+    tell = getattr(channel, "is_nsfw", None)
+    return bool(tell and tell())
+
+
+def parent_of(channel: object) -> int | None:
+    """Return the id of the channel a thread hangs on, else None."""
+    return channel.parent_id if isinstance(channel, discord.Thread) else None
+
+
 def source_of(attachment: discord.Attachment) -> PictureSource:
     """Return a picture to fetch; what Discord says of it is a claim that intake checks."""
+    # It hangs on no message, so nobody can be asked for it again.
     return PictureSource(
-        url=attachment.url, filename=attachment.filename, claimed_bytes=attachment.size
+        url=attachment.url,
+        filename=attachment.filename,
+        claimed_bytes=attachment.size,
+        keep=True,
+    )
+
+
+def permission_names(names: Iterable[str], *, locale: str) -> str:
+    """Return permissions as Discord's own settings call them."""
+    return ", ".join(say(locale, f"permission.{name}") for name in names)
+
+
+def left_text(locale: str, key: str, allowance: Allowance) -> str:
+    """Return what is left of a limit."""
+    return say(
+        locale,
+        key,
+        left=allowance.left,
+        limit=allowance.limit,
+        span=span_text(allowance.per_seconds, locale=locale),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -29,20 +29,39 @@ def pictures_in(message: discord.Message) -> list[PictureSource]:
     the bytes decide later. A forward carries pictures only in its snapshots. An embed's picture
     is taken by Discord's proxy alone, never from the address its author wrote.
     """
+    here = _Place(message.channel.id, message.id, keep=not _is_reachable(message))
     found: list[PictureSource] = []
-    found.extend(_attached(message.attachments, message.channel.id, message.id))
-    found.extend(_in_galleries(message.components, message.channel.id, message.id))
+    found.extend(_attached(message.attachments, here))
+    found.extend(_in_galleries(message.components, here))
     for snapshot in message.message_snapshots:
-        found.extend(_attached(snapshot.attachments, None, None))
-        found.extend(_in_galleries(snapshot.components, None, None))
-        found.extend(_embedded(snapshot.embeds))
-    found.extend(_embedded(message.embeds))
+        found.extend(_attached(snapshot.attachments, here))
+        found.extend(_in_galleries(snapshot.components, here))
+        found.extend(_embedded(snapshot.embeds, here))
+    found.extend(_embedded(message.embeds, here))
     return found
 
 
-def _attached(
-    attachments: list[discord.Attachment], channel_id: int | None, message_id: int | None
-) -> Iterator[PictureSource]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The message by which a picture can be asked for again, or, to be kept, cannot."""
+
+    channel_id: int
+    message_id: int
+    keep: bool
+
+
+def _is_reachable(message: discord.Message) -> bool:
+    """Return whether the bot can ask for `message` again, because it is where that hangs.
+
+    A menu shows it messages of places it is no member of, where somebody installed it for
+    themselves; it knows no channels there.
+    """
+    if message.guild is not None:
+        return message.guild.get_channel_or_thread(message.channel.id) is not None
+    return isinstance(message.channel, discord.DMChannel)
+
+
+def _attached(attachments: list[discord.Attachment], place: _Place) -> Iterator[PictureSource]:
     for attachment in attachments:
         claimed = attachment.content_type or ""
         suffix = PurePosixPath(attachment.filename).suffix.lower()
@@ -51,15 +70,14 @@ def _attached(
                 url=attachment.url,
                 filename=attachment.filename,
                 claimed_bytes=attachment.size,
-                channel_id=channel_id,
-                message_id=message_id,
+                channel_id=place.channel_id,
+                message_id=place.message_id,
                 attachment_id=attachment.id,
+                keep=place.keep,
             )
 
 
-def _in_galleries(
-    components: Sequence[Any], channel_id: int | None, message_id: int | None
-) -> Iterator[PictureSource]:
+def _in_galleries(components: Sequence[Any], place: _Place) -> Iterator[PictureSource]:
     """Yield the pictures a Components V2 message shows, which `attachments` leaves out."""
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
@@ -67,39 +85,59 @@ def _in_galleries(
                 yield PictureSource(
                     url=item.media.url,
                     filename=PurePosixPath(urlsplit(item.media.url).path).name or "picture",
-                    channel_id=channel_id,
-                    message_id=message_id,
+                    channel_id=place.channel_id,
+                    message_id=place.message_id,
                     attachment_id=item.media.attachment_id,
+                    keep=place.keep,
                 )
         elif isinstance(component, discord.Container):
-            yield from _in_galleries(component.children, channel_id, message_id)
+            yield from _in_galleries(component.children, place)
 
 
-def _embedded(embeds: list[discord.Embed]) -> Iterator[PictureSource]:
+def _embedded(embeds: list[discord.Embed], place: _Place) -> Iterator[PictureSource]:
     for embed in embeds:
         for media in (embed.image, embed.thumbnail):
             if media.proxy_url:
-                yield PictureSource(url=media.proxy_url, filename="embed")
+                yield PictureSource(
+                    url=media.proxy_url,
+                    filename="embed",
+                    channel_id=place.channel_id,
+                    message_id=place.message_id,
+                    keep=place.keep,
+                )
                 break
 
 
 async def refreshed(bot: TurboBot, source: PictureSource) -> PictureSource:
-    """Return `source` with an address signed anew, by asking for its message again.
+    """Return `source` so that it can be fetched now: our copy, or its address signed anew.
 
-    Addresses expire after about a day, attachments stay. Raises BadPicture when the message or
-    the picture on it is gone, or may not be read.
+    Addresses expire after about a day, attachments stay. Raises BadPicture when the copy, the
+    message or the picture on it is gone, or may not be read; StoreError when the store is away.
     """
-    if source.channel_id is None or source.message_id is None:
-        if source.url is None or "?" not in source.url:
+    if source.kept_as is not None:
+        data = await bot.store.read_source(*source.kept_as)
+        if data is None:
             raise BadPicture("source_gone")
-        return source
+        return PictureSource(data=data, filename=source.filename, weight=source.weight, keep=True)
+    if source.channel_id is None or source.message_id is None:
+        raise BadPicture("source_gone")
     channel = bot.get_partial_messageable(source.channel_id)
     try:
         message = await channel.fetch_message(source.message_id)
     except discord.HTTPException as error:
         log.info("source message is not readable: HTTP %d", error.status)
         raise BadPicture("source_gone") from error
-    for one in pictures_in(message):
-        if one.attachment_id == source.attachment_id:
+    found = pictures_in(message)
+    if not found and not bot.intents.message_content and message.author != bot.user:
+        raise BadPicture("picture_hidden")
+    for one in found:
+        if _is_same(one, source):
             return replace(one, weight=source.weight)
     raise BadPicture("source_gone")
+
+
+def _is_same(one: PictureSource, other: PictureSource) -> bool:
+    """Return whether two sources are one picture; an embed's is known by its address alone."""
+    if other.attachment_id is not None:
+        return one.attachment_id == other.attachment_id
+    return (one.url or "").partition("?")[0] == (other.url or "").partition("?")[0]

@@ -31,6 +31,7 @@ class RemixModal(discord.ui.Modal):
         sources: list[PictureSource],
         *,
         locale: str,
+        strength: float,
         before: Wish | None = None,
         parent: str | None = None,
         private: bool = False,
@@ -47,7 +48,8 @@ class RemixModal(discord.ui.Modal):
             default=before.prompt if before else None,
             placeholder=say(locale, "modal.prompt_hint"),
         )
-        strength = before.strength if before and before.strength is not None else 0.7
+        if before is not None and before.sources and before.strength is not None:
+            strength = before.strength
         self.strength: discord.ui.TextInput[Any] = discord.ui.TextInput(
             default=f"{strength:g}", max_length=CHOSEN
         )

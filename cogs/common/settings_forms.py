@@ -9,8 +9,10 @@ import discord
 
 from bot.client import answer_failure
 from bot.errors import BadParameter
+from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
+from bot.store.guild_settings import MAX_WORD_LENGTH, MAX_WORDS
 from bot.words import say
 from cogs.common.settings_text import number, quota_of
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from cogs.settings import SettingsPanel
 
 FORM_SECONDS: Final = 15 * 60
+
+
+TextField = discord.ui.TextInput[Any]
 
 
 class SettingsForm(discord.ui.Modal):
@@ -58,11 +63,7 @@ class SettingsForm(discord.ui.Modal):
 
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
         """Store what was typed."""
-        try:
-            chosen = self.changed(self.panel.chosen)
-        except ValueError as error:
-            raise BadParameter(name=self.title, value=str(error), allowed="–") from None
-        await self.panel.save(interaction, chosen)
+        await self.panel.change(interaction, self.changed)
 
     async def on_error(  # type: ignore[override]  # a Modal's has no item
         self, interaction: discord.Interaction[Any], error: Exception, /
@@ -76,10 +77,17 @@ class DefaultsForm(SettingsForm):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "defaults")
-        now = panel.chosen
-        self.steps = self.field("steps", now.default_steps, max_length=2)
-        self.strength = self.field("strength", now.default_strength, max_length=4)
-        self.count = self.field("count", now.default_count, max_length=1)
+        # An empty field leaves it to the operator, whose own shows through.
+        now, operator = panel.chosen, panel.bot.studio.defaults
+        self.steps = self.field(
+            "steps", now.default_steps, max_length=2, placeholder=str(operator.num_inference_steps)
+        )
+        self.strength = self.field(
+            "strength", now.default_strength, max_length=4, placeholder=f"{operator.strength:g}"
+        )
+        self.count = self.field(
+            "count", now.default_count, max_length=1, placeholder=str(operator.count)
+        )
         sizes = [(say(panel.locale, f"size.{name}"), name) for name in SIZES]
         self.size = self.choice("size", sizes, now.default_size)
         styles = [(name, name) for name in panel.bot.studio.styles]
@@ -105,27 +113,35 @@ class LimitsForm(SettingsForm):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "limits")
-        now = panel.chosen
+        now, studio = panel.chosen, panel.bot.studio
+        operator, limiter = studio.defaults, studio.service.limiter
 
-        def shown(quota: tuple[int, int] | None) -> str | None:
-            return f"{quota[0]}/{quota[1]}" if quota else None
+        def quota(name: str, chosen: tuple[int, int] | None, ceiling: Quota) -> TextField:
+            shown = f"{chosen[0]}/{chosen[1]}" if chosen else None
+            placeholder = f"{ceiling.count}/{ceiling.per_seconds}"
+            return self.field(name, shown, max_length=15, placeholder=placeholder)
 
-        self.max_steps = self.field("max_steps", now.max_steps, max_length=2)
-        self.max_count = self.field("max_count", now.max_count, max_length=1)
-        self.guild_quota = self.field("guild_quota", shown(now.guild_quota), placeholder="120/60")
-        self.member_quota = self.field("member_quota", shown(now.member_quota), placeholder="20/60")
+        self.max_steps = self.field(
+            "max_steps", now.max_steps, max_length=2, placeholder=str(operator.max_steps)
+        )
+        self.max_count = self.field(
+            "max_count", now.max_count, max_length=1, placeholder=str(operator.max_count)
+        )
+        self.guild_quota = quota("guild_quota", now.guild_quota, limiter.guild)
+        self.member_quota = quota("member_quota", now.member_quota, limiter.member)
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed limits."""
-        ceiling = self.panel.bot.studio.defaults
+        studio = self.panel.bot.studio
+        ceiling, limiter = studio.defaults, studio.service.limiter
         steps = number("max_steps", self.max_steps.value, 1, ceiling.max_steps)
         count = number("max_count", self.max_count.value, 1, ceiling.max_count)
         return replace(
             chosen,
             max_steps=int(steps) if steps else None,
             max_count=int(count) if count else None,
-            guild_quota=quota_of("guild", self.guild_quota.value),
-            member_quota=quota_of("member", self.member_quota.value),
+            guild_quota=quota_of("guild", self.guild_quota.value, limiter.guild),
+            member_quota=quota_of("member", self.member_quota.value, limiter.member),
         )
 
 
@@ -142,6 +158,12 @@ class WordsForm(SettingsForm):
         )
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
-        """Return the settings with the typed blocklist."""
-        lines = (line.strip() for line in self.words.value.splitlines())
-        return replace(chosen, blocklist=tuple(dict.fromkeys(line for line in lines if line)))
+        """Return the settings with the typed blocklist. Raises BadParameter."""
+        lines = [line.strip() for line in self.words.value.splitlines() if line.strip()]
+        for line in lines:
+            if len(line) > MAX_WORD_LENGTH:
+                raise BadParameter("word_too_long", word=line, limit=MAX_WORD_LENGTH)
+        words = tuple(dict.fromkeys(lines))
+        if len(words) > MAX_WORDS:
+            raise BadParameter("too_many_words", count=len(words), limit=MAX_WORDS)
+        return replace(chosen, blocklist=words)

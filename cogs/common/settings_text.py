@@ -3,53 +3,71 @@
 from __future__ import annotations
 
 from bot.errors import BadParameter
-from bot.policy import Defaults
+from bot.ratelimit import Quota
 from bot.replies import quote
 from bot.store import GuildSettings
-from bot.words import say
+from bot.store.guild_settings import MAX_QUOTA_COUNT, MAX_QUOTA_SECONDS
+from bot.studio import Studio
+from bot.words import say, span_text, steps_text
 
 SHOWN_WORDS = 20
 
 
-def summary(chosen: GuildSettings, defaults: Defaults, *, locale: str) -> str:
-    """Return what holds in the guild, one line a topic."""
-    holds = defaults.within(chosen)
+def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
+    """Return what holds in the guild, one line a topic.
 
-    def mentions(ids: frozenset[int], form: str) -> str:
-        return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, "settings.all")
+    The operator's own holds where the guild has chosen nothing; without a picture check nothing is
+    recognised as being for adults.
+    """
+    holds, limiter = studio.defaults.within(chosen), studio.service.limiter
 
-    def quota(value: tuple[int, int] | None) -> str:
-        return f"{value[0]} / {value[1]} s" if value else say(locale, "settings.operators")
+    def mentions(ids: frozenset[int], form: str, none: str) -> str:
+        return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, none)
+
+    def quota(value: tuple[int, int] | None, operator: Quota) -> str:
+        count, seconds = value or (operator.count, operator.per_seconds)
+        return say(locale, "settings.quota", count=count, span=span_text(seconds, locale=locale))
 
     lines = [
         "## " + say(locale, "settings.title"),
         say(
             locale,
             "settings.line_defaults",
-            steps=holds.num_inference_steps,
+            steps=steps_text(holds.num_inference_steps, locale=locale),
             strength=f"{holds.strength:g}",
-            size=holds.size,
-            style=holds.style or "–",
+            size=say(locale, f"size.{holds.size}"),
+            style=say(locale, "result.style", style=quote(holds.style))
+            if holds.style
+            else say(locale, "settings.no_style"),
             count=holds.count,
         ),
         say(
             locale,
             "settings.line_limits",
-            steps=holds.max_steps,
+            steps=steps_text(holds.max_steps, locale=locale),
             count=holds.max_count,
-            guild=quota(chosen.guild_quota),
-            member=quota(chosen.member_quota),
+            guild=quota(chosen.guild_quota, limiter.guild),
+            member=quota(chosen.member_quota, limiter.member),
         ),
         say(
             locale,
             "settings.line_access",
-            channels=mentions(chosen.allowed_channel_ids, "<#{}>"),
-            roles=mentions(chosen.allowed_role_ids, "<@&{}>"),
+            channels=mentions(chosen.allowed_channel_ids, "<#{}>", "settings.every_channel"),
+            roles=mentions(chosen.allowed_role_ids, "<@&{}>", "settings.every_role"),
         ),
     ]
+    if studio.service.check is None:
+        lines.append(say(locale, "settings.line_no_check"))
+    else:
+        policy = say(locale, f"settings.policy_{chosen.nsfw_policy}")
+        lines.append(say(locale, "settings.line_nsfw", policy=policy))
     if chosen.banned_user_ids:
         lines.append(
-            say(locale, "settings.line_banned", members=mentions(chosen.banned_user_ids, "<@{}>"))
+            say(
+                locale,
+                "settings.line_banned",
+                members=mentions(chosen.banned_user_ids, "<@{}>", "settings.every_role"),
+            )
         )
     if chosen.blocklist:
         words = ", ".join(f"||{quote(word, 40)}||" for word in chosen.blocklist[:SHOWN_WORDS])
@@ -75,11 +93,20 @@ def number(name: str, typed: str, low: float, high: float) -> float | None:
     return value
 
 
-def quota_of(name: str, typed: str) -> tuple[int, int] | None:
-    """Return (images, seconds) from `20/60`; None for an empty field. Raises BadParameter."""
+def quota_of(name: str, typed: str, ceiling: Quota) -> tuple[int, int] | None:
+    """Return (images, seconds) from `20/60`; None for an empty field.
+
+    Raises BadParameter for what cannot be read or is more than the operator's `ceiling` lets pass.
+    """
     if not typed.strip():
         return None
     images, _, seconds = typed.partition("/")
     if not images.strip().isdecimal() or not seconds.strip().isdecimal() or int(images) < 1:
         raise BadParameter(name=name, value=typed[:40], allowed="20/60")
-    return int(images), max(1, int(seconds))
+    count, per_seconds = int(images), int(seconds)
+    if not 1 <= per_seconds <= MAX_QUOTA_SECONDS or count > MAX_QUOTA_COUNT:
+        raise BadParameter(name=name, value=typed[:40], allowed="20/60")
+    if count * ceiling.per_seconds > ceiling.count * per_seconds:
+        allowed = f"≤ {ceiling.count}/{ceiling.per_seconds}"
+        raise BadParameter(name=name, value=typed[:40], allowed=allowed)
+    return count, per_seconds

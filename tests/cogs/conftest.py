@@ -7,25 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import CONTRACT, contract_errors
-from tests.e2e import Town, town
+from tests.e2e import Town, lawful_town
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Town]:
-    """Yield a town with a null engine; at the end every REST call is held to Discord's rules.
-
-    A test that provokes an answer other than success lists it in `expected_rules`; a code in
-    `tolerated_codes` may come any number of times.
-    """
-    async with town(tmp_path) as place:
+    """Yield a town with a null engine; at the end every REST call is held to Discord's rules."""
+    async with lawful_town(tmp_path) as place:
         yield place
-        traffic = await place.member.traffic()
-    broken = [
-        entry["rule"]
-        for entry in traffic
-        if entry.get("rule") and entry["rule"].split(":")[0] not in place.tolerated_codes
-    ]
-    assert broken == place.expected_rules
-    if CONTRACT.is_file():
-        assert contract_errors(traffic) == []

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from bot.imaging.metadata import read_metadata
+from bot.store import GuildSettings
 from tests.e2e import Town, eventually, items, words
 
 
@@ -48,6 +49,9 @@ async def test_each_press_redraws_in_place_with_one_call(place: Town) -> None:
 
 async def test_the_strength_buttons_and_selects_set_what_the_picture_says(place: Town) -> None:
     panel = await opened(place)
+    buttons = items(panel["components"], 2)
+    assert [one["label"] for one in buttons if one["disabled"]] == ["Strength", "Strength"]
+    assert items(panel["components"], 3)[0]["disabled"]
     await press(place, panel, "Use as source")
     assert "strength 0.7" in words(await shown(place, panel))
     await press(place, panel, "Strength", emoji="➖")
@@ -121,3 +125,35 @@ async def test_a_limit_is_told_in_the_panel_under_the_old_picture(place: Town) -
     message = await shown(place, panel)
     assert "You have used your" in words(message)
     assert message["files"]
+
+
+async def test_a_panel_starts_with_the_server_s_own_defaults_and_ceilings(place: Town) -> None:
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    rules = GuildSettings(
+        max_steps=2,
+        default_steps=1,
+        default_size="wide",
+        default_style="pixel",
+        default_strength=0.3,
+    )
+    await place.app.store.save_settings(int(guild["id"]), rules)
+    panel = await opened(place)
+    text = words(await shown(place, panel))
+    for part in ("704×384", "1 step", "style pixel"):
+        assert part in text
+    selects = items((await shown(place, panel))["components"], 3)
+    assert [one["label"] for one in selects[1]["options"]] == ["steps: 1", "steps: 2"]
+    await press(place, panel, "Use as source")
+    assert "strength 0.3" in words(await shown(place, panel))
+
+
+async def test_a_ban_holds_in_an_open_panel_and_for_what_is_shared_from_it(place: Town) -> None:
+    panel = await opened(place)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    rules = GuildSettings(banned_user_ids=frozenset({int(panel["ephemeral_for"])}))
+    await place.app.store.save_settings(int(guild["id"]), rules)
+    await press(place, panel, "New seed")
+    assert "do not let you draw" in words(await shown(place, panel))
+    refused = await press(place, panel, "Share")
+    assert "do not let you draw" in words(refused["response"])
+    assert refused["response"]["ephemeral_for"]

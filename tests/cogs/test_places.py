@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import discord
+import pytest
+
+from cogs.common import interaction_reply
+from cogs.common.options import is_age_restricted, parent_of
 from tests.e2e import Town, null_scheduler, town, words
 from tests.pictures import png
 
@@ -60,6 +66,47 @@ async def test_a_long_wait_is_told_and_can_be_left(tmp_path: Path) -> None:
             await place.member.wait_response(interaction, until="files", timeout=60)
         (job,) = await place.app.store.jobs_of_user(cleo)
         assert job.state == "abandoned"
+
+
+async def test_a_wait_is_told_at_most_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interaction_reply, "TELL_AFTER", 0.2)
+    monkeypatch.setattr(interaction_reply, "TELL_AGAIN", 0.2)
+    scheduler = null_scheduler(step_seconds=0.25)
+    async with town(tmp_path, scheduler=scheduler, max_batch=1) as place:
+        await place.command("/imagine prompt:warm", user="ben")
+        for user in ("ada", "ben", "ben"):
+            await place.member.command(
+                "/imagine prompt:busy count:4 steps:4", user=user, channel="general"
+            )
+        waiting = await place.member.command("/imagine prompt:mine", user="cleo", channel="general")
+        record = await place.member.wait_response(waiting, until="files", timeout=60)
+        told = [
+            entry
+            for entry in await place.member.traffic(kind="rest")
+            if "pictures ahead" in str(entry["body"])
+            and entry["response"]["id"] == record["response"]["id"]
+        ]
+        assert len(told) == 2
+
+
+def a_thread(*, nsfw: bool) -> discord.Thread:
+    """Return a thread on a channel that is age-restricted or not."""
+    parent = SimpleNamespace(is_nsfw=lambda: nsfw)
+    guild = SimpleNamespace(get_channel=lambda _: parent)
+    thread = discord.Thread.__new__(discord.Thread)
+    thread.guild = guild  # type: ignore[assignment]  # all that a thread asks of its guild
+    thread.id, thread.parent_id = 5, 4
+    return thread
+
+
+def test_a_thread_is_as_the_channel_it_hangs_on() -> None:
+    assert is_age_restricted(a_thread(nsfw=True))
+    assert not is_age_restricted(a_thread(nsfw=False))
+    assert not is_age_restricted(None)
+    assert parent_of(a_thread(nsfw=False)) == 4
+    assert parent_of(None) is None
 
 
 async def test_a_missing_permission_does_not_stop_an_answer_by_token(place: Town) -> None:

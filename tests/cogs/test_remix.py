@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import Town, town, words
+from tests.e2e import Town, eventually, items, town, words
 from tests.pictures import pixels_of, png, sideways_photo
 
 
@@ -160,6 +160,46 @@ async def test_a_reply_to_our_own_picture_works_without_the_intent(place: Town) 
     answer = await mention(place, "make it snow", reply_to=drawn["response"]["id"])
     assert "make it snow" in words(answer)
     assert "strength" in words(answer)
+
+
+async def test_a_mention_of_several_pictures_asks_which_and_the_question_lasts(
+    place: Town,
+) -> None:
+    files = {"a.png": png(60, 90), "b.png": png(90, 60)}
+    asked = await mention(place, "snow --strength .6", files=files)
+    assert "There are 2 pictures" in words(asked)
+    (select,) = items(asked["components"], 3)
+    assert [one["description"] for one in select["options"]] == ["a.png", "b.png"]
+    other = await place.member.select(asked["id"], select["custom_id"], ["1"], user="ben")
+    refused = await place.member.wait_response(other)
+    assert "Only the member who asked" in words(refused["response"])
+    # Nothing is remembered: the question works as long as the mention is there.
+    await place.member.advance(3 * 24 * 3600)
+    pressed = await place.member.select(asked["id"], select["custom_id"], ["1"], user="cleo")
+    answer = await place.member.wait_response(pressed, until="files", timeout=30)
+    assert "576×448" in words(answer["response"])
+    assert "strength 0.6" in words(answer["response"])
+
+    async def is_gone() -> bool:
+        messages = await place.member.messages("general", user="ben")
+        return asked["id"] not in [one["id"] for one in messages]
+
+    await eventually(is_gone)
+
+
+async def test_a_typo_is_named_before_it_is_asked_which(place: Town) -> None:
+    answer = await mention(place, "snow --sede 7", files={"a.png": png(), "b.png": png()})
+    assert "`--sede`" in words(answer).replace("\\", "")
+
+
+async def test_a_question_whose_mention_was_deleted_says_so(place: Town) -> None:
+    asked = await mention(place, "snow", files={"a.png": png(), "b.png": png()})
+    (select,) = items(asked["components"], 3)
+    await place.member.delete(select["custom_id"].split(":")[2], user="cleo")
+    place.expected_rules.append("10008: Unknown Message")
+    pressed = await place.member.select(asked["id"], select["custom_id"], ["1"], user="cleo")
+    answer = await place.member.wait_response(pressed)
+    assert "is gone" in words(answer["response"])
 
 
 async def test_talk_about_a_picture_draws_nothing(place: Town) -> None:

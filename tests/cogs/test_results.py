@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,36 @@ async def test_only_author_and_moderators_delete(place: Town) -> None:
     pressed = await place.member.press(second["response"]["id"], "Delete", user="cleo")
     await place.member.wait_response(pressed, until="ack")
     await eventually(lambda: no_messages(place))
+
+
+async def test_who_mentioned_the_bot_deletes_the_answer_even_without_the_store(
+    tmp_path: Path,
+) -> None:
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+    ):
+        answer: dict[str, Any] = {}
+        for name in ("before", "empty"):
+            (tmp_path / name).mkdir()
+            settings = settings_for(sandbox, tmp_path / name)
+            async with connected(settings, scheduler=null_scheduler()) as app:
+                place = Town(sandbox, app, member)
+                if name == "before":
+                    sent = await member.send(
+                        f"<@{sandbox.application_id}> a cat", user="cleo", channel="general"
+                    )
+                    answer = await member.wait_message(
+                        "general", user="cleo", after=sent["id"], author="turbocord", timeout=30
+                    )
+                    continue
+                await member.create_user("dora")
+                (guild,) = (await member.world(user="ada"))["guilds"]
+                await member.set_member(guild["id"], "dora", present=True)
+                refused = await place.press(answer["id"], "Delete", user="dora")
+                assert "Only the member who asked" in words(refused["response"])
+                await member.press(answer["id"], "Delete", user="cleo")
+                await eventually(partial(is_gone, place, answer["id"]))
 
 
 async def test_two_members_may_press_at_once(place: Town) -> None:
@@ -175,6 +206,11 @@ async def test_leaving_the_queue_and_deleting_the_waiting_message(tmp_path: Path
 
 async def no_messages(place: Town) -> bool:
     return not await place.member.messages("general", user="ada")
+
+
+async def is_gone(place: Town, message_id: str) -> bool:
+    messages = await place.member.messages("general", user="ada")
+    return message_id not in [one["id"] for one in messages]
 
 
 async def nothing_runs(place: Town) -> bool:

@@ -101,12 +101,18 @@ async def test_status_names_the_permission_that_is_missing(place: Town) -> None:
 
 async def test_me_shows_history_and_forgets(place: Town) -> None:
     await place.command("/imagine prompt:my secret cat", user="cleo")
+    assert await place.app.studio.wait_until_idle(10)
     record = await place.command("/me", user="cleo")
     assert "my secret cat" in words(record["response"])
     assert "19 of 20" in words(record["response"])
-    pressed = await place.member.press(record["response"]["id"], "Delete my data", user="cleo")
-    answer = await place.member.wait_response(pressed)
-    assert answer["callback_type"] == 7
+    assert "[see it](https://discord.com/channels/" in words(record["response"])
+    for label in ("Delete my data", "Keep it", "Delete my data", "Yes, delete it"):
+        pressed = await place.member.press(record["response"]["id"], label, user="cleo")
+        answer = await place.member.wait_response(pressed)
+        assert answer["callback_type"] == 7
+        page = await place.member.message(record["response"]["id"], user="cleo")
+        assert ("my secret cat" in words(page)) is (label == "Keep it")
+    assert "Forgotten: 1 requests" in words(page)
     record = await place.command("/me", user="cleo")
     assert "my secret cat" not in words(record["response"])
 
@@ -116,3 +122,87 @@ async def test_help_and_styles_are_told_in_the_member_s_language(place: Town) ->
     assert "用文字画图" in words((await place.command("/help", user="cleo"))["response"])
     assert "/imagine" in words((await place.command("/help", user="ben"))["response"])
     assert "watercolour" in words((await place.command("/styles", user="ben"))["response"])
+
+
+async def test_a_limit_above_the_operator_s_is_named(place: Town) -> None:
+    panel = await panel_of(place)
+    record = await fill(place, panel, "Limits…", ["", "", "500/60", ""])
+    assert "`guild` cannot be 500/60: ≤ 120/60 works" in words(record["response"])
+    record = await fill(place, panel, "Limits…", ["", "", "", "0/60"])
+    assert "`member` cannot be 0/60" in words(record["response"])
+
+
+async def test_status_and_me_tell_of_the_server_s_own_limits(place: Town) -> None:
+    panel = await panel_of(place)
+    await fill(place, panel, "Limits…", ["", "", "50/3600", "5/3600"])
+    await place.command("/imagine prompt:a", user="cleo")
+    status = words((await place.command("/status", user="cleo"))["response"])
+    assert "49 of 50 pictures left, counted over 60 min" in status
+    assert "4 of 5 pictures left" in status
+    assert "4 of 5" in words((await place.command("/me", user="cleo"))["response"])
+
+
+async def test_two_managers_do_not_undo_each_other(place: Town) -> None:
+    first, second = await panel_of(place), await panel_of(place)
+    await fill(place, first, "Blocked words…", ["gore"])
+    await fill(place, second, "Defaults…", ["3", "", ""])
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    stored = await place.app.store.get_settings(int(guild["id"]))
+    assert stored.blocklist == ("gore",)
+    assert stored.default_steps == 3
+
+
+async def test_who_may_not_manage_the_server_any_more_reads_why(place: Town) -> None:
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    seeing, managing = 1 << 10 | 1 << 11 | 1 << 31, 1 << 5
+    await place.member.set_member(guild["id"], "cleo", permissions=seeing | managing)
+    panel = (await place.command("/settings", user="cleo"))["response"]
+    await place.member.set_member(guild["id"], "cleo", permissions=seeing)
+    pressed = await place.member.press(panel["id"], "Reset all", user="cleo")
+    record = await place.member.wait_response(pressed)
+    assert "Only members who may manage" in words(record["response"])
+
+
+async def test_without_a_picture_check_there_is_no_policy_to_choose(place: Town) -> None:
+    (select,) = items((await panel_of(place))["components"], 3)
+    assert select["disabled"]
+
+
+async def test_an_audit_channel_the_bot_cannot_write_in_is_not_taken(place: Town) -> None:
+    panel = await panel_of(place)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    art = next(one["id"] for one in guild["channels"] if one["name"] == "art")
+    await place.member.set_overwrite("art", "turbocord", deny=1 << 11)
+    message = await place.member.message(panel["id"], user="ada")
+    select = items(message["components"], 8)[1]
+    pressed = await place.member.select(panel["id"], select["custom_id"], [art], user="ada")
+    record = await place.member.wait_response(pressed)
+    assert f"I cannot write in <#{art}>: Send Messages is missing" in words(record["response"])
+    assert (await place.app.store.get_settings(int(guild["id"]))).audit_channel_id is None
+
+
+async def test_a_blocked_word_too_long_to_store_is_named(place: Town) -> None:
+    panel = await panel_of(place)
+    record = await fill(place, panel, "Blocked words…", ["x" * 101])
+    assert "more than 100 characters" in words(record["response"])
+
+
+async def test_the_missing_permission_has_its_name_in_the_member_s_language(place: Town) -> None:
+    await place.member.set_user("cleo", locale="zh-CN")
+    await place.member.set_overwrite("general", "turbocord", deny=1 << 15)
+    assert "上传文件" in words((await place.command("/status", user="cleo"))["response"])
+
+
+async def test_the_panel_tells_what_holds_in_words(place: Town) -> None:
+    text = words(await panel_of(place))
+    assert "2 steps, strength 0.7, square 512×512, no style, 1 at a time" in text
+    assert "120 in 60 s for the server, 20 in 60 s for each member" in text
+    assert "everyone, in every channel" in text
+
+
+async def test_a_private_picture_has_no_link_that_leads_nowhere(place: Town) -> None:
+    await place.command("/imagine prompt:mine private:true", user="cleo")
+    assert await place.app.studio.wait_until_idle(10)
+    me = words((await place.command("/me", user="cleo"))["response"])
+    assert "**mine**" in me
+    assert "discord.com/channels" not in me

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +266,22 @@ async def test_a_caller_who_leaves_does_not_take_others_along(store: Store) -> N
     assert [task.cancelled() for task in tasks] == [True, False] * 4
     written = {job.job_id for job in await store.unfinished_jobs()}
     assert written >= {f"{number:02}" for number in range(1, 8, 2)}
+
+
+async def test_what_a_member_deletes_is_in_no_file_any_more(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/store.db")
+    secret = "zq-secret-prompt-zq"
+
+    def found() -> bool:
+        return any(secret.encode() in path.read_bytes() for path in tmp_path.iterdir())
+
+    for number in range(20):
+        await store.accept_job(
+            job_id=f"{number:02}", kind="imagine", user_id=7, parameters={"prompt": secret}
+        )
+        await store.keep_source(f"{number:02}", 0, secret.encode() * 500)
+    assert found()
+    await store.delete_jobs_of_user(7)
+    assert not found()
+    await store.close()
+    assert not found()

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from bot.engine.null import NullPipeline
+from bot.engine.picture_check import PictureCheck
 from bot.engine.scheduler import BatchScheduler
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake
@@ -34,7 +35,10 @@ def port() -> int:
 
 @asynccontextmanager
 async def service_of(
-    pipeline: Callable[[], NullPipeline], *, member: Quota = AMPLE
+    pipeline: Callable[[], NullPipeline],
+    *,
+    member: Quota = AMPLE,
+    check: PictureCheck | None = None,
 ) -> AsyncIterator[ImageService]:
     """Yield a service with its real parts; only the model is null."""
     workers = ThreadPoolExecutor(2)
@@ -50,6 +54,7 @@ async def service_of(
                 scheduler=scheduler,
                 encoders=workers,
                 model="null",
+                check=check,
             )
     finally:
         await scheduler.stop(0)

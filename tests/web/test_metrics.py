@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.errors import QueueFull, RateLimited
+from bot.engine.picture_check import CheckStats, Side
+from bot.errors import Flagged, QueueFull, RateLimited, TurbocordError
 from bot.store import JobState
 from bot.studio import Outcome
 from bot.web.metrics import Metrics
@@ -32,7 +33,7 @@ def value(series: Series, name: str, **labels: str) -> float:
     return series[name, frozenset(labels.items())]
 
 
-def refused(error: RateLimited | QueueFull) -> Outcome:
+def refused(error: TurbocordError) -> Outcome:
     return Outcome("imagine", "j", JobState.REFUSED, code=error.code)
 
 
@@ -117,3 +118,28 @@ def test_openmetrics_reads_it_too() -> None:
     assert {"turbocord_batch_pictures", "turbocord_loop_lag_seconds"} <= {
         family.name for family in families
     }
+
+
+def test_the_picture_check_tells_what_it_judged_and_what_was_refused_for_it() -> None:
+    judged = {(Side.INPUT, True): 2, (Side.OUTPUT, False): 7}
+    check = CheckStats(device_name="CPU", waiting=3, failures=1, judged=judged)
+    metrics = Metrics(Parts(check=lambda: check))
+    metrics.observe(refused(Flagged(drawn=True, elsewhere=False)))
+    seen = scrape(metrics)
+    name = "turbocord_check_pictures_total"
+    assert value(seen, name, side="input", verdict="flagged") == 2
+    assert value(seen, name, side="output", verdict="clean") == 7
+    assert value(seen, name, side="output", verdict="flagged") == 0
+    assert value(seen, "turbocord_check_waiting") == 3
+    assert value(seen, "turbocord_check_failures_total") == 1
+    code = {"outcome": "refused", "kind": "imagine", "code": "flagged_output"}
+    assert value(seen, "turbocord_requests_total", **code) == 1
+
+
+def test_a_shared_picture_counts_once_more_but_its_time_does_not() -> None:
+    metrics = Metrics(Parts())
+    metrics.observe(Outcome("live", "j", JobState.DONE, result=result()))
+    metrics.observe(Outcome("share", "k", JobState.DONE, result=result()))
+    seen = scrape(metrics)
+    assert value(seen, "turbocord_pictures_total", kind="share") == 2
+    assert value(seen, "turbocord_stage_seconds_count", stage="total") == 1

@@ -8,13 +8,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.engine.null import NullPipeline
+from bot.engine.picture_check import PictureCheck
+from bot.engine.safety_model import SafetyModel
 from bot.policy import Defaults
 from bot.ratelimit import Quota
 from bot.request import PictureSource, Wish
 from bot.service import ImageService
 from bot.store import JobState
 from bot.studio import Outcome
+from bot.web.sentences import error_sentence
 from bot.web.visitor import Frame, Visitor, Visitors
+from tests.pictures import png
+from tests.safety import RED, ColourPipeline, build_checker
 from tests.web.conftest import AMPLE, service_of
 
 
@@ -149,3 +154,28 @@ async def test_a_tab_keeps_its_visitor_while_it_is_among_the_newest(service: Ima
     assert visitors.of("b") is not second
     visitors.forget("b")
     assert first.asker.user_id != second.asker.user_id
+
+
+async def test_what_the_picture_check_flags_is_refused_on_the_page_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = build_checker(tmp_path_factory.mktemp("checker"))
+    check = PictureCheck(lambda: SafetyModel(folder, device="cpu"))
+    await check.start()
+    async with service_of(ColourPipeline, check=check) as service:
+        outcomes: list[Outcome] = []
+        one = visitor(service, outcomes)
+        (drawn,) = await frames(one, Wish(prompt="red"))
+        source = PictureSource(data=png(colour=RED))
+        (given,) = await frames(one, Wish(prompt="blue", sources=(source,)), 2.0)
+        (fine,) = await frames(one, Wish(prompt="blue"), 3.0)
+    await check.stop()
+    sentences = [
+        error_sentence(frame.error, locale="en", job_id=frame.job_id)
+        for frame in (drawn, given)
+        if frame.error is not None
+    ]
+    assert "came out as one for adults" in sentences[0]
+    assert "looks like one for adults" in sentences[1]
+    assert fine.result is not None
+    assert [outcome.code for outcome in outcomes] == ["flagged_output", "flagged_input", None]
