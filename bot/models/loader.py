@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import AutoencoderTiny, AutoPipelineForText2Image, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -18,7 +19,7 @@ from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
-from bot.models.catalog import installed_path, models_root
+from bot.models.catalog import entry_of, installed_path, models_root
 from bot.models.tiny import build_tiny
 
 log = logging.getLogger(__name__)
@@ -232,13 +233,15 @@ def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
 
 def _read(path: Path, dtype: torch.dtype) -> Any:
     if path.is_file():
-        # One file holds no tokenizers or configurations: a folder of the same name may, or else
-        # the library looks for SDXL's own in its local cache.
-        folder = path.with_suffix("")
-        config = str(folder) if (folder / "model_index.json").is_file() else None
-        return StableDiffusionXLPipeline.from_single_file(
-            str(path), dtype=dtype, config=config, local_files_only=True
+        # One file holds no tokenizers or configurations: a folder of the same name or the one it
+        # lies in may, or else the library looks for SDXL's own in its local cache.
+        folders = (path.with_suffix(""), path.parent)
+        config = next((each for each in folders if (each / "model_index.json").is_file()), None)
+        pipeline = StableDiffusionXLPipeline.from_single_file(
+            str(path), dtype=dtype, config=config and str(config), local_files_only=True
         )
+        _set_noise_schedule(pipeline, path)
+        return pipeline
     # Half precision is published as a variant of its own; a folder without one is cast on loading.
     halves = dtype == torch.float16 and any((path / "unet").glob("*.fp16.safetensors"))
     return AutoPipelineForText2Image.from_pretrained(
@@ -249,3 +252,18 @@ def _read(path: Path, dtype: torch.dtype) -> Any:
         local_files_only=True,
         add_watermarker=False,
     )
+
+
+def _set_noise_schedule(pipeline: Any, path: Path) -> None:
+    """Give a single file of the catalogue the noise schedule that its weights were distilled for.
+
+    The file does not say it, and what stands in is the base model's, with which a few-step model
+    draws a haze.
+    """
+    entry = entry_of(path)
+    if entry is None:
+        return
+    kind = getattr(diffusers, entry.noise_schedule)
+    spacing = entry.timestep_spacing
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, timestep_spacing=spacing)
+    log.info("%s is the catalogue's %s: %s, %s", path.name, entry.name, kind.__name__, spacing)
