@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Final
 
 import numpy as np
@@ -70,8 +71,38 @@ class PictureSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Lora:
+    """A low-rank change of a model's weights: a .safetensors file, and how much of it to add.
+
+    `path` is absolute, on the machine that draws.
+    """
+
+    path: str
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder and suffix, for people."""
+        return PurePath(self.path).stem
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSet:
+    """The weights a picture is drawn with: a model by name, "" for the first, and a LoRA on it.
+
+    Pictures of one set can share a UNet call; a device holds one set at a time.
+    """
+
+    model: str = ""
+    lora: Lora | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
-    """A named look: `prompt` is a template around the member's words, `{prompt}` marks the spot."""
+    """A named look: `prompt` is a template around the member's words, `{prompt}` marks the spot.
+
+    `lora` is the path of a LoRA file and `lora_weight` how much of it to add.
+    """
 
     name: str
     prompt: str = "{prompt}"
@@ -79,6 +110,12 @@ class Style:
     strength: float | None = None
     num_inference_steps: int | None = None
     lora: str | None = None
+    lora_weight: float = 1.0
+
+    @property
+    def adapter(self) -> Lora | None:
+        """The LoRA that the look is drawn with."""
+        return Lora(self.lora, self.lora_weight) if self.lora else None
 
     def apply(self, prompt: str) -> str:
         """Return the prompt the model gets."""
@@ -106,6 +143,7 @@ class Draw:
     strength: float = 1.0
     sources: tuple[Image.Image, ...] = ()
     weights: tuple[float, ...] = ()
+    weight_set: WeightSet = WeightSet()
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,18 @@ class CudaPipeline(TurboPipeline):
         self._max_rows = 0
         super().free_memory()
 
+    def close(self) -> None:
+        """Drop the graphs, which have the weights' addresses, and the compiled blocks."""
+        if self._graphs is not None:
+            self._graphs.release()
+        self._graphs = None
+        if self._compiled:
+            for module in self.model.unet.modules():
+                # What `compile_repeated_blocks` sets; a pipeline made of these weights later is to
+                # begin eagerly, as ever.
+                module._compiled_call_impl = None
+        super().close()
+
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
         if not self._compiled:
             return (self._eager(*inputs),)

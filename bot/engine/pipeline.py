@@ -14,10 +14,11 @@ from PIL import Image
 from bot.engine.cpu import CoreShare
 from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
+from bot.engine.protocol import SoleOwner
 from bot.engine.vae import DECODE_CHUNK, LatentCodec, blend
-from bot.errors import BadOutput, BadParameter
+from bot.errors import BadOutput, BadParameter, WeightsUnavailable
 from bot.models.loader import LoadedModel, load_model, resolve_model
-from bot.request import Draw, Pixels
+from bot.request import Draw, Pixels, WeightSet
 
 F = TypeVar("F", bound=Callable[..., Any])
 inference = cast(Callable[[F], F], torch.inference_mode())
@@ -70,7 +71,7 @@ class DecodedPictures:
         ]
 
 
-class TurboPipeline:
+class TurboPipeline(SoleOwner):
     """Draws for any mix of samples of one size in one UNet call. Owned by one thread."""
 
     def __init__(
@@ -84,7 +85,9 @@ class TurboPipeline:
         self.device = model.device
         self.dtype = model.dtype
         self.prompt_cache = prompt_cache or PromptCache()
-        self._prompts = PromptEncoder(model.pipeline, self.prompt_cache)
+        self._prompts = PromptEncoder(
+            model.pipeline, self.prompt_cache, lambda: model.merger.text_variant
+        )
         self._codec = LatentCodec(model.vae)
         self._denoise: Denoise = self._eager
         self._decode: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._codec.decode
@@ -113,6 +116,21 @@ class TurboPipeline:
     def share_cores(self, share: CoreShare) -> None:
         """Use no more than this engine's part of the CPU's cores."""
         self._share = share
+
+    @property
+    def weight_set(self) -> WeightSet:
+        """What it draws with now."""
+        return WeightSet(lora=self.model.merger.merged)
+
+    def use(self, weight_set: WeightSet) -> bool:
+        """Draw with these weights from now on. Raises WeightsUnavailable.
+
+        By itself a pipeline has one model, and no siblings that draw: see bot.engine.residency.
+        """
+        if weight_set.model:
+            raise WeightsUnavailable(name=weight_set.model)
+        self.model.merger.merge(weight_set.lora)
+        return True
 
     @property
     def full_speed(self) -> bool:
@@ -219,9 +237,11 @@ class TurboPipeline:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether `error` means that the device had no memory left."""
-        return isinstance(error, torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
-        )
+        return is_out_of_memory(error)
+
+    def close(self) -> None:
+        """Let go of the weights, which leave the device; the pipeline draws no more."""
+        self.prompt_cache.clear()
 
     def free_memory(self) -> None:
         """Drop what can be made again, and hand cached blocks back to the device."""
@@ -380,6 +400,13 @@ class TurboPipeline:
             mean, std = moments[id(picture)]
             sampled.append(self._codec.normalise((mean + std * one)[None]))
         return blend(sampled, draw.weights or (1.0,) * len(sampled))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether `error` means that a device had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    )
 
 
 def _join(rows: list[torch.Tensor]) -> torch.Tensor:

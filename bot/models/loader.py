@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
+from bot.engine.lora import LoraMerger
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
 from bot.models.catalog import entry_of, installed_path, models_root
@@ -41,6 +43,7 @@ class LoadedModel:
     unet: Any
     vae: Any
     device: torch.device
+    merger: LoraMerger
 
     @property
     def dtype(self) -> torch.dtype:
@@ -62,6 +65,27 @@ class LoadedModel:
     def force_zeros_for_empty_prompt(self) -> bool:
         """Whether an empty negative prompt means zeros instead of the empty text's embeddings."""
         return bool(self.pipeline.config.force_zeros_for_empty_prompt)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the weights take, in bytes."""
+        return sum(weight.nbytes for part in self._parts for weight in part.parameters())
+
+    def leave_device(self) -> None:
+        """Move the weights to host memory, to wait there."""
+        for part in self._parts:
+            part.to("cpu")
+
+    def enter_device(self) -> None:
+        """Move the weights back to the model's device."""
+        for part in self._parts:
+            part.to(self.device)
+
+    @property
+    def _parts(self) -> list[Any]:
+        stock = self.pipeline
+        parts = (self.unet, self.vae, stock.vae, stock.text_encoder, stock.text_encoder_2)
+        return list({id(part): part for part in parts}.values())
 
     def in_full_precision(self) -> LoadedModel:
         """Return a copy whose UNet and autoencoder are fp32, for one picture."""
@@ -104,6 +128,14 @@ def default_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def free_device_memory() -> None:
+    """Hand memory that nothing uses any more back to the accelerator."""
+    # Modules and their hooks refer to each other in circles.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
@@ -198,6 +230,7 @@ def adopt(
         unet=pipeline.unet,
         vae=decoder,
         device=device,
+        merger=LoraMerger(pipeline),
     )
 
 

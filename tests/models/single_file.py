@@ -56,7 +56,7 @@ OPEN_CLIP_PARTS = {
 
 def save_single_file(pipeline: Any, path: Path) -> None:
     """Write all weights of `pipeline` to `path`."""
-    tensors = {UNET + _unet(name, pipeline.unet): t for name, t in _weights(pipeline.unet)}
+    tensors = {UNET + unet_name(name, pipeline.unet): t for name, t in _weights(pipeline.unet)}
     tensors |= {VAE + _vae(name, pipeline.vae): t for name, t in _weights(pipeline.vae)}
     for name, tensor in _weights(pipeline.text_encoder):
         tensors[CLIP + name.removeprefix("text_model.")] = tensor
@@ -68,7 +68,8 @@ def _weights(part: torch.nn.Module) -> Iterable[tuple[str, torch.Tensor]]:
     return [(name, t) for name, t in part.state_dict().items() if "position_ids" not in name]
 
 
-def _unet(name: str, unet: Any) -> str:
+def unet_name(name: str, unet: Any) -> str:
+    """Return the published name of one of the UNet's weights."""
     each = unet.config.layers_per_block + 1
     for ours, theirs in UNET_LAYERS.items():
         if name.startswith(ours + "."):
