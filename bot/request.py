@@ -50,6 +50,9 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 """The buckets a member can choose: near 512² pixels, which few-step SDXL models are trained on."""
 
+NAMED_FOR: Final = 512
+"""The side that a model is made for whose pictures have exactly these sizes."""
+
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
@@ -95,6 +98,28 @@ class WeightSet:
 
     model: str = ""
     lora: Lora | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that members can choose, by `name`; `source` is what the operator called it.
+
+    `key` is its name to the engine, "" for the first. The rest is what it is made for, where that
+    is known: `size` is a side in pixels.
+    """
+
+    name: str
+    source: str
+    key: str = ""
+    steps: int | None = None
+    max_steps: int | None = None
+    guidance: float | None = None
+    size: int | None = None
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than the named sizes its pictures are along each side."""
+        return max(1, round((self.size or NAMED_FOR) / NAMED_FOR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +212,7 @@ class Wish:
     seed: int | None = None
     strength: float | None = None
     style: str | None = None
+    model: str | None = None
     sources: tuple[PictureSource, ...] = ()
     private: bool = False
     scale: int = 1
@@ -197,7 +223,8 @@ class ImageRequest:
     """What a member asked for, checked and complete, free of anything Discord.
 
     `guild_id` is None outside guilds. `size` is None where the source's own aspect decides;
-    `scale` multiplies whichever size it comes to.
+    `scale` multiplies whichever size it comes to, and so does the model's own. `model` None is the
+    first.
     """
 
     prompt: str
@@ -212,6 +239,7 @@ class ImageRequest:
     strength: float = 0.7
     sources: tuple[PictureSource, ...] = ()
     style: Style | None = None
+    model: ModelChoice | None = None
     private: bool = False
     scale: int = 1
     max_bytes: int = 10 * 1024 * 1024
@@ -232,6 +260,16 @@ class ImageRequest:
         """The member's negative prompt with the style's."""
         parts = (self.negative_prompt, self.style.negative_prompt if self.style else "")
         return ", ".join(part for part in parts if part)
+
+    @property
+    def adapter(self) -> Lora | None:
+        """The LoRA of the style."""
+        return self.style.adapter if self.style else None
+
+    @property
+    def weight_set(self) -> WeightSet:
+        """The weights that the pictures are drawn with."""
+        return WeightSet(self.model.key if self.model else "", self.adapter)
 
     @property
     def seeds(self) -> tuple[int, ...]:

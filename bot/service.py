@@ -105,15 +105,21 @@ class ImageService:
             encode_ms=(done - drawn_at) * 1000,
             total_ms=(done - started) * 1000,
         )
-        return ImageResult(request, pictures, timings, self.model)
+        return ImageResult(request, pictures, timings, self._model_of(request))
+
+    def _model_of(self, request: ImageRequest) -> str:
+        return request.model.name if request.model else self.model
 
     async def _take_in(self, request: ImageRequest) -> tuple[ImageRequest, list[Image.Image]]:
         """Fetch and check the sources; resolve the size and steps that depend on them."""
+        native = request.model.scale if request.model else 1
         if not request.sources:
-            return replace(request, size=request.size or self.default_size), []
+            size = enlarged(request.size or self.default_size, native)
+            return replace(request, size=size), []
         data = await asyncio.gather(*(self.fetcher.fetch(source) for source in request.sources))
         opened = [await self.intake.open(one) for one in data]
-        size = scaled(request.size or nearest_size(opened[0]), request.scale)
+        named = request.size or nearest_size(opened[0])
+        size = scaled(enlarged(named, native), request.scale)
         steps = effective_steps(request.num_inference_steps, request.strength)
         fitted = [await self.intake.fit(one, size.width, size.height) for one in opened]
         return replace(request, size=size, num_inference_steps=steps), fitted
@@ -125,12 +131,17 @@ class ImageService:
             await asyncio.gather(
                 *(
                     loop.run_in_executor(
-                        self.encoders, encode_drawn, request, seed, one, self.model
+                        self.encoders, encode_drawn, request, seed, one, self._model_of(request)
                     )
                     for seed, one in zip(request.seeds, drawn, strict=True)
                 )
             )
         )
+
+
+def enlarged(size: Size, scale: int) -> Size:
+    """Return a named size as it is for a model made for pictures `scale` times as large."""
+    return Size(size.name, size.width * scale, size.height * scale)
 
 
 def scaled(size: Size, scale: int) -> Size:
@@ -155,6 +166,7 @@ def draws_of(request: ImageRequest, sources: Sequence[Image.Image]) -> list[Draw
             strength=request.strength if sources else 1.0,
             sources=tuple(sources),
             weights=tuple(source.weight for source in request.sources),
+            weight_set=request.weight_set,
         )
         for seed in request.seeds
     ]
@@ -173,6 +185,8 @@ def encode_drawn(request: ImageRequest, seed: int, drawn: Drawn, model: str) -> 
         guidance_scale=request.guidance_scale,
         strength=request.strength if request.sources else None,
         style=request.style.name if request.style else None,
+        lora=request.adapter.name if request.adapter else None,
+        lora_weight=request.adapter.weight if request.adapter else None,
         model=model,
         job_id=request.job_id,
     )

@@ -24,8 +24,16 @@ from bot.errors import (
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
-from bot.policy import Defaults, check, quotas, resolve
-from bot.request import Asker, ImageRequest, ImageResult, PictureSource, Style, Wish
+from bot.policy import Defaults, check, choose_model, quotas, resolve
+from bot.request import (
+    Asker,
+    ImageRequest,
+    ImageResult,
+    ModelChoice,
+    PictureSource,
+    Style,
+    Wish,
+)
 from bot.service import ImageService
 from bot.store import GuildSettings, Job, JobState
 
@@ -92,11 +100,13 @@ class Studio:
         journal: Journal,
         defaults: Defaults,
         styles: Mapping[str, Style],
+        models: Mapping[str, ModelChoice] | None = None,
     ) -> None:
         self.service = service
         self.journal = journal
         self.defaults = defaults
         self.styles = styles
+        self.models = models or {}
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
         self._accepted: set[str] = set()
@@ -198,7 +208,7 @@ class Studio:
                 rules = await self.rules_for(asker.guild_id)
                 made = wish if isinstance(wish, Wish) else await wish()
                 check(made, asker, rules)
-                request = resolve(made, asker, self.defaults.within(rules), self.styles)
+                request = self._resolve(made, asker, rules)
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
                 return request, rules
 
@@ -216,12 +226,23 @@ class Studio:
                 raise EngineStopping
             rules = await self.rules_for(job.guild_id)
             made = await wish()
-            request = resolve(made, asker, self.defaults.within(rules), self.styles)
+            request = self._resolve(made, asker, rules)
             return replace(request, job_id=job.job_id), rules
 
         with self._counted():
             outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
             return self._observed(outcome)
+
+    def defaults_under(self, rules: GuildSettings, wish: Wish | None = None) -> Defaults:
+        """Return what holds under a guild's rules, for the model that `wish` or else they choose.
+
+        Raises BadParameter when the wish names one that is not configured.
+        """
+        model = choose_model(wish.model if wish else None, rules, self.models)
+        return self.defaults.within(rules, model)
+
+    def _resolve(self, wish: Wish, asker: Asker, rules: GuildSettings) -> ImageRequest:
+        return resolve(wish, asker, self.defaults_under(rules, wish), self.styles)
 
     def _observed(self, outcome: Outcome) -> Outcome:
         for observer in self.observers:

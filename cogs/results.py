@@ -104,11 +104,11 @@ class Results(commands.Cog):
         """Return what was drawn: from the store, else from the picture's own metadata."""
         job = await self._job(interaction, press)
         if job is not None:
-            return wish_of_job(job.parameters)
+            return wish_of_job(job.parameters, models=self.bot.studio.models)
         metadata = await self.bot.studio.read_metadata(source)
         if metadata is None:
             raise BadPicture("picture_forgotten")
-        return wish_of_metadata(metadata)
+        return wish_of_metadata(metadata, models=self.bot.studio.models)
 
     # Acting
 
@@ -122,7 +122,7 @@ class Results(commands.Cog):
                 self.bot,
                 [source],
                 locale=str(interaction.locale),
-                before=wish_of_job(job.parameters) if job else None,
+                before=wish_of_job(job.parameters, models=self.bot.studio.models) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
             )
@@ -159,7 +159,7 @@ class Results(commands.Cog):
         job = await self._job(interaction, press)
         if job is None:
             raise NotAllowed("request_forgotten")
-        before = wish_of_job(job.parameters)
+        before = wish_of_job(job.parameters, models=self.bot.studio.models)
 
         async def wish() -> Wish:
             sources = [await refreshed(self.bot, one) for one in before.sources]

@@ -11,9 +11,8 @@ from bot.words import say
 SHOWN_WORDS = 20
 
 
-def summary(chosen: GuildSettings, defaults: Defaults, *, locale: str) -> str:
-    """Return what holds in the guild, one line a topic."""
-    holds = defaults.within(chosen)
+def summary(chosen: GuildSettings, holds: Defaults, *, locale: str) -> str:
+    """Return what a guild chose and what `holds` there by it, one line a topic."""
 
     def mentions(ids: frozenset[int], form: str) -> str:
         return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, "settings.all")

@@ -39,6 +39,7 @@ def test_everything_is_looked_at_once_and_in_order(tmp_path: Path) -> None:
         "Device",
         "Memory",
         "Model",
+        "Styles",
         "Disk",
         "Token",
         "Intents",
