@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
-from bot.engine.pipeline import DecodedPictures, TurboPipeline, TurboSample, inference
+from bot.engine.pipeline import TurboPipeline, inference
+from bot.engine.sample import DecodedPictures, TurboSample
 from bot.engine.vae import DECODE_CHUNK
 from bot.models.loader import LoadedModel
 from bot.models.tiny import cache_folder

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -15,6 +13,7 @@ from bot.engine.cpu import CoreShare
 from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
 from bot.engine.protocol import SoleOwner
+from bot.engine.sample import DecodedPictures, TurboSample
 from bot.engine.vae import DECODE_CHUNK, LatentCodec, blend
 from bot.errors import BadOutput, BadParameter, WeightsUnavailable
 from bot.models.loader import LoadedModel, load_model, resolve_model
@@ -27,48 +26,6 @@ MAX_PLANS = 512
 
 Denoise = Callable[..., torch.Tensor]
 """(input, timesteps, embeds, pooled, time_ids) → the UNet's output; all have one row a picture."""
-
-
-@dataclass(slots=True, eq=False)
-class TurboSample:
-    """One picture between its first noise and its last step."""
-
-    draw: Draw
-    plan: StepPlan
-    condition: Condition
-    negative: Condition | None
-    latents: torch.Tensor
-    """(1, c, h, w), fp32, on the device."""
-    noise: torch.Tensor
-    """(n, c, h, w): what each step adds, drawn at once from the sample's own generator."""
-    timesteps: torch.Tensor
-    coefficients: torch.Tensor
-    time_ids: torch.Tensor
-    guidance: torch.Tensor | None
-    index: int = 0
-
-    @property
-    def steps_left(self) -> int:
-        """UNet calls still to make."""
-        return self.plan.steps - self.index
-
-
-@dataclass(slots=True, eq=False)
-class DecodedPictures:
-    """Pixels on their way to the host."""
-
-    pixels: torch.Tensor
-    usable: torch.Tensor
-    samples: Sequence[TurboSample]
-
-    def collect(self) -> list[Pixels | None]:
-        """Wait for the device; None where a picture is not usable."""
-        flags = self.usable.tolist()
-        host = self.pixels.cpu().numpy()
-        return [
-            host[i] if flag or _may_be_black(sample.draw) else None
-            for i, (flag, sample) in enumerate(zip(flags, self.samples, strict=True))
-        ]
 
 
 class TurboPipeline(SoleOwner):
@@ -411,8 +368,3 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _join(rows: list[torch.Tensor]) -> torch.Tensor:
     return rows[0] if len(rows) == 1 else torch.cat(rows)
-
-
-def _may_be_black(draw: Draw) -> bool:
-    """Whether an all-black result can be right: it was made from a picture that is almost black."""
-    return any(np.asarray(picture.convert("L")).max() <= 8 for picture in draw.sources)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.engine.cpu import CoreShare
-from bot.engine.pipeline import DecodedPictures, TurboPipeline, TurboSample, is_out_of_memory
+from bot.engine.pipeline import TurboPipeline, is_out_of_memory
 from bot.engine.residency import Residency
+from bot.engine.sample import DecodedPictures, TurboSample
 from bot.request import Draw, Pixels, WeightSet
 
 

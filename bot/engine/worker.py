@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
+from bot.engine.budgets import Budgets
 from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
 from bot.engine.turns import Turns
@@ -79,7 +80,6 @@ class DeviceWorker(Generic[S]):
     ) -> None:
         self.name = name
         self.make_pipeline = make_pipeline
-        self.budget = budget
         self.costs = Costs()
         self.batch_sizes: Counter[int] = Counter()
         self.batch: RunningBatch[S] = RunningBatch(max_rows=1)
@@ -99,8 +99,7 @@ class DeviceWorker(Generic[S]):
         self._improving = True
         self._idle_since = time.perf_counter()
         self._busy = 0.0
-        self._model: str | None = None
-        self._known: dict[str, tuple[Costs, int]] = {}
+        self._budgets = Budgets(budget)
         self._retired = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -133,8 +132,7 @@ class DeviceWorker(Generic[S]):
     def _run(self) -> None:
         try:
             self.pipeline = self.make_pipeline()
-            self._model = self.pipeline.weight_set.model
-            self.batch.max_rows = self._rows_of(self.pipeline)
+            self.costs, self.batch.max_rows = self._budgets.enter(self.pipeline)
             self._supervisor.worker_ready(self)
             while not self.retired:
                 self._turn(self.pipeline)
@@ -232,10 +230,12 @@ class DeviceWorker(Generic[S]):
             if not pipeline.use(wanted):
                 pipeline.wait(PATIENCE_SECONDS)
                 return False
-            if wanted.model != self._model:
-                self._enter_model(pipeline, wanted.model)
+            if wanted.model != self._budgets.model:
+                self._budgets.leave(self.costs, self.batch.max_rows)
+                self.costs, self.batch.max_rows = self._budgets.try_to_enter(pipeline)
         except WeightsUnavailable as error:
-            self._leave_model()
+            # Which model is in now is to be seen.
+            self._budgets.leave(self.costs, self.batch.max_rows)
             pipeline.release()
             self._turns.refuse(wanted, error)
             return False
@@ -245,28 +245,6 @@ class DeviceWorker(Generic[S]):
             self._attending = True
             pipeline.attend(True)
         return True
-
-    def _enter_model(self, pipeline: Pipeline[S], name: str) -> None:
-        """Go by what is known of the model's costs, or find its batch budget now."""
-        self._leave_model()
-        costs, rows = self._known.get(name, (Costs(), 0))
-        try:
-            if rows:
-                pipeline.prepare(rows)
-            self.costs, self.batch.max_rows = costs, rows or self._rows_of(pipeline)
-        except Exception as error:
-            log.exception("%s cannot get ready for the model %s", self.name, name)
-            raise WeightsUnavailable(name=name) from error
-        self._model = name
-
-    def _leave_model(self) -> None:
-        """Remember the costs of the model that was in; which one is in now is to be seen."""
-        if self._model is not None:
-            self._known[self._model] = (self.costs, self.batch.max_rows)
-            self._model = None
-
-    def _rows_of(self, pipeline: Pipeline[S]) -> int:
-        return max(1, self.budget(pipeline) if callable(self.budget) else self.budget)
 
     def _step(self, pipeline: Pipeline[S], entries: list[Entry[S]]) -> None:
         started = time.perf_counter()
