@@ -236,12 +236,15 @@ class Studio:
         shared = replace(result, request=request)
         job_id = request.job_id
         with self._counted():
+            self._accepted.add(job_id)
             try:
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
                 posted = await reply.deliver(shared)
                 await self.journal.done(job_id, posted)
             except TurbocordError as error:
                 return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
+            finally:
+                self._accepted.discard(job_id)
         return Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted)
 
     async def _see_through(
@@ -321,13 +324,14 @@ class Studio:
         self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str
     ) -> Outcome:
         code = error.code if isinstance(error, TurbocordError) else type(error).__name__
-        await self.journal.ended(job_id, state, code=code)
         try:
             await reply.refuse(error, job_id)
         except TurbocordError:
             log.error("job=%s the refusal itself could not be delivered", job_id)
         except Exception:
             log.exception("job=%s the refusal itself could not be delivered", job_id)
+        # Not before: a process that is killed in between leaves a job that the next one answers.
+        await self.journal.ended(job_id, state, code=code)
         return Outcome(kind, job_id, state, code=code)
 
     def _soon(self, wish: Wish | WishMaker) -> bool:

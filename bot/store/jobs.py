@@ -41,7 +41,6 @@ class Jobs(Database):
 
         Raises StoreError, with the code `store_conflict` if the job is there already.
         """
-        now = self._clock()
         row: dict[str, Any] = {
             "job_id": job_id,
             "kind": kind,
@@ -55,11 +54,11 @@ class Jobs(Database):
             "parent_job_id": parent_job_id,
             "parameters": dict(parameters or {}),
             "attachments": [],
-            "created_at": now,
-            "updated_at": now,
         }
         async with self._writing() as connection:
-            await connection.execute(jobs.insert(), row)
+            # Only now: a wait for the writer's turn must not eat into the claim.
+            now = self._clock()
+            await connection.execute(jobs.insert(), row | {"created_at": now, "updated_at": now})
             if owner is not None:
                 await connection.execute(self._claim(job_id, owner, now, ttl))
 
@@ -152,6 +151,22 @@ class Jobs(Database):
         """
         async with self._writing() as connection:
             result = await connection.execute(self._claim(key, owner, self._clock(), ttl))
+        return result.rowcount == 1
+
+    async def take_job(self, job_id: str, owner: str, ttl: float) -> bool:
+        """Claim an unfinished job for `ttl` seconds; return whether it is ours to answer.
+
+        Who looks for orphans holds a list that others work on meanwhile: a job that came to its
+        end since has no claim any more and must not be drawn again.
+        """
+        async with self._writing() as connection:
+            # Locked, where others can write at the same time, so that it cannot end just now.
+            state = await connection.scalar(
+                sa.select(jobs.c.state).where(jobs.c.job_id == job_id).with_for_update()
+            )
+            if state is None or JobState(state) not in UNFINISHED:
+                return False
+            result = await connection.execute(self._claim(job_id, owner, self._clock(), ttl))
         return result.rowcount == 1
 
     async def renew_claims(self, owner: str, ttl: float) -> int:
