@@ -22,7 +22,7 @@ CLAIM_SECONDS = 0.05
 
 
 @pytest.fixture
-async def studio(make_studio: MakeStudio) -> Any:  # noqa: F811  the fixture itself
+async def studio(make_studio: MakeStudio) -> Any:
     """Return a studio whose claims lapse almost at once."""
     studio = await make_studio()
     studio.journal = Journal(studio.journal.store, claim_seconds=CLAIM_SECONDS)
