@@ -12,7 +12,7 @@ from bot.errors import BadParameter
 from bot.request import SIZES
 from bot.store import GuildSettings
 from bot.words import say
-from cogs.common.settings_text import number, quota_of
+from cogs.common.settings_text import blocklist_of, number, quota_of
 
 if TYPE_CHECKING:
     from cogs.settings import SettingsPanel
@@ -143,5 +143,4 @@ class WordsForm(SettingsForm):
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed blocklist."""
-        lines = (line.strip() for line in self.words.value.splitlines())
-        return replace(chosen, blocklist=tuple(dict.fromkeys(line for line in lines if line)))
+        return replace(chosen, blocklist=blocklist_of("words", self.words.value))

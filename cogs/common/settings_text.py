@@ -6,6 +6,12 @@ from bot.errors import BadParameter
 from bot.policy import Defaults
 from bot.replies import quote
 from bot.store import GuildSettings
+from bot.store.guild_settings import (
+    MAX_QUOTA_COUNT,
+    MAX_QUOTA_SECONDS,
+    MAX_WORD_LENGTH,
+    MAX_WORDS,
+)
 from bot.words import say
 
 SHOWN_WORDS = 20
@@ -79,7 +85,24 @@ def quota_of(name: str, typed: str) -> tuple[int, int] | None:
     """Return (images, seconds) from `20/60`; None for an empty field. Raises BadParameter."""
     if not typed.strip():
         return None
-    images, _, seconds = typed.partition("/")
-    if not images.strip().isdecimal() or not seconds.strip().isdecimal() or int(images) < 1:
-        raise BadParameter(name=name, value=typed[:40], allowed="20/60")
-    return int(images), max(1, int(seconds))
+    images, _, seconds = (part.strip() for part in typed.partition("/"))
+    # Not every decimal that Python reads is short: thousands of digits are an error of their own.
+    if all(part.isdecimal() and len(part) < 10 for part in (images, seconds)):
+        quota = int(images), max(1, int(seconds))
+        if 1 <= quota[0] <= MAX_QUOTA_COUNT and quota[1] <= MAX_QUOTA_SECONDS:
+            return quota
+    allowed = f"20/60; 1 – {MAX_QUOTA_COUNT} / 1 – {MAX_QUOTA_SECONDS}"
+    raise BadParameter(name=name, value=typed[:40], allowed=allowed)
+
+
+def blocklist_of(name: str, typed: str) -> tuple[str, ...]:
+    """Return the words of a blocklist, one a line, each once. Raises BadParameter."""
+    lines = (line.strip() for line in typed.splitlines())
+    words = tuple(dict.fromkeys(line for line in lines if line))
+    if len(words) > MAX_WORDS:
+        raise BadParameter(name=name, value=f"{len(words)}", allowed=f"0 – {MAX_WORDS}")
+    for word in words:
+        if len(word) > MAX_WORD_LENGTH:
+            allowed = f"1 – {MAX_WORD_LENGTH}"
+            raise BadParameter(name=name, value=f"{word[:40]}… ({len(word)})", allowed=allowed)
+    return words
