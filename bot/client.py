@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot import exit_codes
+from bot.arrivals import Arrivals
 from bot.errors import StartupError, StoreError
 from bot.replies import error_text, is_refusal, text_message
 from bot.store import Store
@@ -48,11 +48,6 @@ EXTENSIONS: Final = tuple(
 )
 
 TREE_HASH: Final = "command_tree_hash"
-
-REQUESTS: Final = frozenset({"INTERACTION_CREATE", "MESSAGE_CREATE"})
-"""Events that may start a picture; each has an id of its own."""
-
-REMEMBERED_REQUESTS: Final = 10_000
 
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
@@ -126,6 +121,10 @@ class Catalogue(app_commands.Translator):
 class TurboTree(app_commands.CommandTree["TurboBot"]):
     """The command tree; whatever a command did not handle becomes a sentence here."""
 
+    async def interaction_check(self, interaction: discord.Interaction[TurboBot], /) -> bool:
+        """Act on a command only if no other process, and no earlier copy of it, has."""
+        return await interaction.client.takes(interaction.id)
+
     async def on_error(
         self, interaction: discord.Interaction[TurboBot], error: app_commands.AppCommandError
     ) -> None:
@@ -166,6 +165,7 @@ class TurboBot(commands.AutoShardedBot):
         *,
         studio: Studio,
         store: Store,
+        arrivals: Arrivals,
         message_content: bool = False,
         shard_ids: Sequence[int] | None = None,
         shard_count: int | None = None,
@@ -185,18 +185,16 @@ class TurboBot(commands.AutoShardedBot):
         )
         self.studio = studio
         self.store = store
+        self.arrivals = arrivals
         self.malformed_events = 0
-        self.repeated_events = 0
-        self._asked: OrderedDict[str, None] = OrderedDict()
         self._waiting: dict[int, str] = {}
         self._guard_parsers()
 
     def _guard_parsers(self) -> None:
-        """Keep one malformed gateway event from ending the process, and one request from two runs.
+        """Keep one malformed gateway event from ending the process.
 
         discord.py parses events inside the connection's own loop, so that an exception there
         (a missing key is enough) ends the shard and with it the client. There is no public hook.
-        A resumed connection may repeat what arrived just before the old one broke.
         """
         parsers = self._connection.parsers
         for event, parse in list(parsers.items()):
@@ -205,24 +203,19 @@ class TurboBot(commands.AutoShardedBot):
     def _guarded(self, event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         def guarded(data: Any) -> None:
             try:
-                if event in REQUESTS and data["id"] in self._asked:
-                    self.repeated_events += 1
-                    log.info("gateway event %s was repeated and is left out", event)
-                    return
                 parse(data)
-                if event in REQUESTS:
-                    self._remember(data["id"])
             except Exception:
                 self.malformed_events += 1
                 log.exception("gateway event %s could not be read and was left out", event)
 
         return guarded
 
-    def _remember(self, snowflake: str) -> None:
-        """Note the id of a request that was taken."""
-        self._asked[snowflake] = None
-        if len(self._asked) > REMEMBERED_REQUESTS:
-            self._asked.popitem(last=False)
+    async def takes(self, event_id: int, *, eager: bool = True) -> bool:
+        """Return whether this process acts on an interaction or a message, which it asks once.
+
+        One that is not `eager`, or a process that stops, lets others go first.
+        """
+        return await self.arrivals.take(event_id, eager=eager and not self.studio.is_draining)
 
     # Waiting replies: deleting the "thinking" message is how a member says never mind.
 

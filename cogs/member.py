@@ -10,10 +10,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import answer_failure
 from bot.replies import quote, text_view
 from bot.words import say
 from cogs.common.options import described, text
+from cogs.common.panels import Panel
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -24,7 +24,7 @@ KEPT_AT_ONCE: Final = 5
 PANEL_SECONDS: Final = 10 * 60
 
 
-class MePanel(discord.ui.LayoutView):
+class MePanel(Panel):
     """A member's own page."""
 
     def __init__(self, bot: TurboBot, words: str, *, kept: int, locale: str) -> None:
@@ -37,12 +37,6 @@ class MePanel(discord.ui.LayoutView):
             row.add_item(FetchKept(self))
         row.add_item(Forget(self))
         self.add_item(row)
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class FetchKept(discord.ui.Button[Any]):

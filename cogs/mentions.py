@@ -44,6 +44,8 @@ class Mentions(commands.Cog):
         mention = re.compile(rf"<@!?{self.bot.user.id}>")
         if not mention.search(message.content):
             return
+        if not await self.bot.takes(message.id):
+            return
         text = mention.sub(" ", message.content).strip()
 
         async def wish() -> Wish:

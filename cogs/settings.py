@@ -9,10 +9,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import answer_failure
 from bot.store import GuildSettings, NsfwPolicy
 from bot.words import say
 from cogs.common.options import described, text
+from cogs.common.panels import Panel
 from cogs.common.settings_forms import DefaultsForm, LimitsForm, WordsForm
 from cogs.common.settings_text import summary
 
@@ -23,7 +23,7 @@ PANEL_SECONDS: Final = 14 * 60
 MOST_CHOSEN: Final = 25
 
 
-class SettingsPanel(discord.ui.LayoutView):
+class SettingsPanel(Panel):
     """Selects that act at once, and buttons that open forms for what has to be typed."""
 
     def __init__(self, bot: TurboBot, guild_id: int, chosen: GuildSettings, *, locale: str) -> None:
@@ -63,13 +63,7 @@ class SettingsPanel(discord.ui.LayoutView):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Act only for those who may manage the guild still."""
-        return interaction.permissions.manage_guild
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
+        return interaction.permissions.manage_guild and await super().interaction_check(interaction)
 
 
 class Channels(discord.ui.ChannelSelect[Any]):

@@ -87,6 +87,19 @@ class Control(
             press = None
         return cls(item, press)
 
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act on a press only if no other process, and no earlier copy of it, has.
+
+        Only the process that draws a request can take it out of the queue: the others let it go
+        first.
+        """
+        press, bot = self.press, interaction.client
+        if press is None:
+            return False
+        eager = press.action is not Action.CANCEL or bot.studio.is_working_on(press.job_id)
+        took: bool = await bot.takes(interaction.id, eager=eager)
+        return took
+
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Hand the press to the results cog."""
         if self.press is not None:

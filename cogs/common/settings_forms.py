@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.client import answer_failure
 from bot.errors import BadParameter
 from bot.request import SIZES
 from bot.store import GuildSettings
 from bot.words import say
+from cogs.common.panels import Form
 from cogs.common.settings_text import number, quota_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORM_SECONDS: Final = 15 * 60
 
 
-class SettingsForm(discord.ui.Modal):
+class SettingsForm(Form):
     """A form that turns typed text into the next settings."""
 
     def __init__(self, panel: SettingsPanel, name: str) -> None:
@@ -63,12 +63,6 @@ class SettingsForm(discord.ui.Modal):
         except ValueError as error:
             raise BadParameter(name=self.title, value=str(error), allowed="–") from None
         await self.panel.save(interaction, chosen)
-
-    async def on_error(  # type: ignore[override]  # a Modal's has no item
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class DefaultsForm(SettingsForm):

@@ -125,7 +125,7 @@ async def test_a_repeated_event_is_one_request(place: Town) -> None:
     session.push("INTERACTION_CREATE", events[-1]["d"])
 
     async def is_counted() -> bool:
-        return place.app.bot.repeated_events == 1
+        return place.app.bot.arrivals.repeated == 1
 
     await eventually(is_counted)
     assert place.app.studio.running == 0
