@@ -16,6 +16,8 @@ from bot.engine.remote_link import Codec
 from bot.engine.remote_wire import (
     PackedDraw,
     Reply,
+    checked,
+    encode,
     pack_error,
     pack_picture,
     pack_source,
@@ -32,7 +34,7 @@ from bot.errors import (
     OutOfMemory,
     QueueFull,
 )
-from bot.request import Draw
+from bot.request import Draw, Drawn
 
 
 @given(
@@ -45,6 +47,28 @@ def test_pictures_are_the_same_after_the_journey(
     pixels = np.full_like(values, seed) if flat else values
     packed = pickle.loads(pickle.dumps(pack_picture(pixels)))
     assert np.array_equal(unpack_picture(packed), pixels)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_a_finished_picture_travels_as_a_png(size: tuple[int, int]) -> None:
+    pixels = photo_like(*size)
+    sent = pickle.loads(pickle.dumps(encode(pixels)))
+    drawn = Drawn(checked(sent), queue_ms=0.0, pipeline_ms=0.0)
+    assert np.array_equal(drawn.pixels, pixels)
+    assert (sent.width, sent.height) == size
+
+
+def test_a_damaged_png_is_told_from_a_whole_one() -> None:
+    sent = encode(photo_like(64, 64))
+    middle = len(sent.png) // 2
+    for broken in (
+        replace(sent, png=sent.png[:-12]),
+        replace(sent, png=sent.png[:middle] + b"x" + sent.png[middle + 1 :]),
+        replace(sent, png=b""),
+        replace(sent, height=sent.height + 1),
+    ):
+        with pytest.raises(EngineError, match="arrived"):
+            checked(broken)
 
 
 def test_a_photograph_travels_as_fewer_bytes_than_it_has() -> None:
