@@ -24,6 +24,7 @@ from bot.models.cli import app as models_cli
 if TYPE_CHECKING:
     from bot.app import App
     from bot.sandbox import Sandbox
+    from bot.service import Scheduler
 
 log = logging.getLogger("bot")
 
@@ -228,6 +229,21 @@ async def _sandboxed_bot(
 
 
 @contextlib.asynccontextmanager
+async def _bot_at(
+    *, api_base: str, gateway: str, token: str, scheduler: Scheduler
+) -> AsyncIterator[App]:
+    """Yield a bot that is connected to a server elsewhere, with limits that do not bind."""
+    from bot.app import connected
+    from bot.trial import trial_settings
+
+    with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
+        settings = trial_settings(Path(folder), api_base=api_base, gateway=gateway, token=token)
+        loose = {"member_images": 10**6, "guild_images": 10**6, "message_content": False}
+        async with connected(settings.model_copy(update=loose), scheduler=scheduler) as bot:
+            yield bot
+
+
+@contextlib.asynccontextmanager
 async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
     """Yield a sandbox and a bot whose engine takes no time, with limits that do not bind."""
     from bot.app import connected
@@ -326,11 +342,14 @@ def bench(context: typer.Context) -> None:
     """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options.
 
     `bench soak` and `bench overhead` measure the whole bot over the wire instead, `bench scale`
-    the way to engines on a Ray cluster.
+    the way to engines on a Ray cluster, `bench front` a whole bot in front of one.
     """
+    from bot.bench import front, scale, whole_bot
     from bot.bench import main as run_bench
-    from bot.bench import scale, whole_bot
 
+    if context.args[:1] == ["front"]:
+        logs.set_up("CRITICAL")
+        raise typer.Exit(front.run(context.args[1:], _bot_at))
     if context.args[:1] == ["scale"]:
         raise typer.Exit(scale.main(context.args[1:]))
     if context.args[:1] and context.args[0] in whole_bot.NAMES:
