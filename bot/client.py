@@ -52,6 +52,9 @@ TREE_HASH: Final = "command_tree_hash"
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
 
+SHARDS_REFUSED: Final = (4010, 4011)
+"""The gateway's close codes for a shard that cannot be, or that has too many guilds."""
+
 PERMISSIONS: Final = discord.Permissions(
     view_channel=True,
     send_messages=True,
@@ -259,6 +262,12 @@ class TurboBot(commands.AutoShardedBot):
         except discord.ConnectionClosed as error:
             if error.code == AUTHENTICATION_FAILED:
                 raise _login_failed() from error
+            if error.code in SHARDS_REFUSED:
+                raise StartupError(
+                    f"Discord refuses these shards ({error.code}): raise the count in "
+                    "TURBOCORD_SHARDS, one for every 2,500 guilds or fewer, in every process",
+                    exit_code=exit_codes.CONFIG,
+                ) from error
             raise _unreachable(f"the gateway closed with {error.code}") from error
         except (discord.HTTPException, discord.GatewayNotFound) as error:
             status = getattr(error, "status", 404)

@@ -94,7 +94,8 @@ class Draw:
     size: none is text-to-image, one is image-to-image, several are blended in latent space by
     `weights` (same length, any positive scale) before the image-to-image pass. `strength` is the
     share of the noise schedule that is run again over the source, 0 < strength <= 1. `seed` alone
-    fixes the noise: the same Draw gives the same pixels whatever else shares its batch.
+    fixes the noise: the same Draw gives the same picture whatever else shares its batch, to within
+    what sharing one rounds otherwise (in fp32 a level of 255).
     """
 
     prompt: str
