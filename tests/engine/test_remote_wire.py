@@ -34,7 +34,10 @@ from bot.errors import (
     OutOfMemory,
     QueueFull,
 )
-from bot.request import Draw, Drawn
+from bot.imaging.encode import MIN_BYTES
+from bot.imaging.metadata import read_metadata
+from bot.request import Draw, Drawn, ImageRequest
+from bot.service import encode_drawn
 
 
 @given(
@@ -56,6 +59,22 @@ def test_a_finished_picture_travels_as_a_png(size: tuple[int, int]) -> None:
     drawn = Drawn(checked(sent), queue_ms=0.0, pipeline_ms=0.0)
     assert np.array_equal(drawn.pixels, pixels)
     assert (sent.width, sent.height) == size
+
+
+@pytest.mark.parametrize("max_bytes", [10 * 2**20, MIN_BYTES])
+def test_the_front_finishes_a_picture_from_elsewhere_as_its_own(max_bytes: int) -> None:
+    pixels = photo_like(256, 192)
+    request = ImageRequest(prompt="a café, 猫", user_id=1, seed=7, max_bytes=max_bytes)
+    from_here, from_there = (
+        encode_drawn(request, 7, Drawn(picture, queue_ms=0.0, pipeline_ms=0.0), "starter")
+        for picture in (pixels, encode(pixels))
+    )
+    assert from_there == from_here
+    assert len(from_there.data) <= max_bytes
+    assert from_there.filename.endswith(".png" if max_bytes > MIN_BYTES else ".webp")
+    metadata = read_metadata(from_there.data)
+    assert metadata is not None
+    assert (metadata.prompt, metadata.seed, metadata.width) == ("a café, 猫", 7, 256)
 
 
 def test_a_damaged_png_is_told_from_a_whole_one() -> None:
