@@ -24,6 +24,7 @@ from bot.models.cli import app as models_cli
 if TYPE_CHECKING:
     from bot.app import App
     from bot.sandbox import Sandbox
+    from bot.service import Scheduler
 
 log = logging.getLogger("bot")
 
@@ -237,18 +238,24 @@ def _bench_sandbox() -> Sandbox:
 
 @contextlib.asynccontextmanager
 async def _bench_bot(
-    api_base: str, gateway: str, token: str, *, model: str | None = None
+    api_base: str,
+    gateway: str,
+    token: str,
+    *,
+    model: str | None = None,
+    scheduler: Scheduler | None = None,
 ) -> AsyncIterator[App]:
     """Yield a bot in the sandbox at that address, with limits that do not bind.
 
-    Without a model its engine takes no time.
+    Without a model or a scheduler of its own its engine takes no time.
     """
     from bot.app import connected, freeze_loaded
     from bot.engine.null import NullPipeline
     from bot.engine.scheduler import BatchScheduler
     from bot.trial import trial_settings
 
-    scheduler = None if model else BatchScheduler([NullPipeline])
+    if model is None and scheduler is None:
+        scheduler = BatchScheduler([NullPipeline])
     with tempfile.TemporaryDirectory(prefix="turbocord-") as folder:
         settings = trial_settings(
             Path(folder), api_base=api_base, gateway=gateway, token=token, model=model
@@ -346,11 +353,14 @@ def bench(context: typer.Context) -> None:
     """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options.
 
     `bench soak` and `bench overhead` measure the whole bot over the wire instead, `bench scale`
-    the way to engines on a Ray cluster.
+    the way to engines on a Ray cluster, `bench front` a whole bot in front of one.
     """
+    from bot.bench import front, scale, whole_bot
     from bot.bench import main as run_bench
-    from bot.bench import scale, whole_bot
 
+    if context.args[:1] == ["front"]:
+        logs.set_up("CRITICAL")
+        raise typer.Exit(front.run(context.args[1:], _bench_bot))
     if context.args[:1] == ["scale"]:
         raise typer.Exit(scale.main(context.args[1:]))
     if context.args[:1] and context.args[0] in whole_bot.NAMES:

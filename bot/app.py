@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from bot import exit_codes
+from bot.arrivals import Arrivals
 from bot.client import TurboBot, check_account, point_at
 from bot.config import Settings
 from bot.engine.launch import build_scheduler
@@ -167,6 +168,7 @@ async def started(
         bot = TurboBot(
             studio=studio,
             store=store,
+            arrivals=Arrivals(store),
             message_content=settings.message_content,
             shard_ids=shard_ids,
             shard_count=shard_count,

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot import exit_codes
+from bot.arrivals import Arrivals
 from bot.errors import StartupError, StoreError
 from bot.replies import error_text, is_refusal, text_message
 from bot.store import Store
@@ -51,16 +51,13 @@ EXTENSIONS: Final = tuple(
 
 TREE_HASH: Final = "command_tree_hash"
 
-REQUESTS: Final = frozenset({"INTERACTION_CREATE", "MESSAGE_CREATE"})
-"""Events that may start a picture; each has an id of its own."""
-
-REMEMBERED_REQUESTS: Final = 10_000
-
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
 
 ACKS_AT_ONCE: Final = 40
 """Acknowledgements on their way at any time; each needs a connection of its own."""
+SHARDS_REFUSED: Final = (4010, 4011)
+"""The gateway's close codes for a shard that cannot be, or that has too many guilds."""
 
 PERMISSIONS: Final = discord.Permissions(
     view_channel=True,
@@ -134,6 +131,12 @@ def refusals() -> Iterator[None]:
     except discord.ConnectionClosed as error:
         if error.code == AUTHENTICATION_FAILED:
             raise _login_failed() from error
+        if error.code in SHARDS_REFUSED:
+            raise StartupError(
+                f"Discord refuses these shards ({error.code}): raise the count in "
+                "TURBOCORD_SHARDS, one for every 2,500 guilds or fewer, in every process",
+                exit_code=exit_codes.CONFIG,
+            ) from error
         raise _unreachable(f"the gateway closed with {error.code}") from error
     except (discord.HTTPException, discord.GatewayNotFound) as error:
         status = getattr(error, "status", 404)
@@ -173,6 +176,10 @@ class Catalogue(app_commands.Translator):
 
 class TurboTree(app_commands.CommandTree["TurboBot"]):
     """The command tree; whatever a command did not handle becomes a sentence here."""
+
+    async def interaction_check(self, interaction: discord.Interaction[TurboBot], /) -> bool:
+        """Act on a command only if no other process, and no earlier copy of it, has."""
+        return await interaction.client.takes(interaction.id)
 
     async def on_error(
         self, interaction: discord.Interaction[TurboBot], error: app_commands.AppCommandError
@@ -214,6 +221,7 @@ class TurboBot(commands.AutoShardedBot):
         *,
         studio: Studio,
         store: Store,
+        arrivals: Arrivals,
         message_content: bool = False,
         shard_ids: Sequence[int] | None = None,
         shard_count: int | None = None,
@@ -234,18 +242,16 @@ class TurboBot(commands.AutoShardedBot):
         self.studio = studio
         self.store = store
         self.acknowledging = asyncio.Semaphore(ACKS_AT_ONCE)
+        self.arrivals = arrivals
         self.malformed_events = 0
-        self.repeated_events = 0
-        self._asked: OrderedDict[str, None] = OrderedDict()
         self._waiting: dict[int, str] = {}
         self._guard_parsers()
 
     def _guard_parsers(self) -> None:
-        """Keep one malformed gateway event from ending the process, and one request from two runs.
+        """Keep one malformed gateway event from ending the process.
 
         discord.py parses events inside the connection's own loop, so that an exception there
         (a missing key is enough) ends the shard and with it the client. There is no public hook.
-        A resumed connection may repeat what arrived just before the old one broke.
         """
         parsers = self._connection.parsers
         for event, parse in list(parsers.items()):
@@ -254,24 +260,19 @@ class TurboBot(commands.AutoShardedBot):
     def _guarded(self, event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         def guarded(data: Any) -> None:
             try:
-                if event in REQUESTS and data["id"] in self._asked:
-                    self.repeated_events += 1
-                    log.info("gateway event %s was repeated and is left out", event)
-                    return
                 parse(data)
-                if event in REQUESTS:
-                    self._remember(data["id"])
             except Exception:
                 self.malformed_events += 1
                 log.exception("gateway event %s could not be read and was left out", event)
 
         return guarded
 
-    def _remember(self, snowflake: str) -> None:
-        """Note the id of a request that was taken."""
-        self._asked[snowflake] = None
-        if len(self._asked) > REMEMBERED_REQUESTS:
-            self._asked.popitem(last=False)
+    async def takes(self, event_id: int, *, eager: bool = True) -> bool:
+        """Return whether this process acts on an interaction or a message, which it asks once.
+
+        One that is not `eager`, or a process that stops, lets others go first.
+        """
+        return await self.arrivals.take(event_id, eager=eager and not self.studio.is_draining)
 
     # Waiting replies: deleting the "thinking" message is how a member says never mind.
 

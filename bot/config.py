@@ -212,6 +212,18 @@ class Settings(BaseSettings):
             raise ValueError(f"must be one of {', '.join(SIZES)}")
         return value
 
+    @field_validator("shards")
+    @classmethod
+    def _shards_exist(cls, value: str | None) -> str | None:
+        if value:
+            parts, count = value.split("/")
+            ids = [int(part) for part in parts.split(",")]
+            if max(ids) >= int(count):
+                raise ValueError(f"of {count} shards the last is {int(count) - 1}")
+            if len(set(ids)) < len(ids):
+                raise ValueError("names a shard twice")
+        return value
+
     @field_validator("api_base")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:

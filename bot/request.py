@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -174,7 +175,8 @@ class Draw:
     size: none is text-to-image, one is image-to-image, several are blended in latent space by
     `weights` (same length, any positive scale) before the image-to-image pass. `strength` is the
     share of the noise schedule that is run again over the source, 0 < strength <= 1. `seed` alone
-    fixes the noise: the same Draw gives the same pixels whatever else shares its batch.
+    fixes the noise: the same Draw gives the same picture whatever else shares its batch, to within
+    what sharing one rounds otherwise (in fp32 a level of 255).
     """
 
     prompt: str
@@ -191,12 +193,29 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What came of one Draw: its pixels, and milliseconds spent waiting and on the device."""
+class EncodedPicture:
+    """A finished picture as it comes from another machine: a PNG without metadata."""
 
-    pixels: Pixels
+    width: int
+    height: int
+    png: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What came of one Draw: its picture, and milliseconds spent waiting and on the device."""
+
+    picture: Pixels | EncodedPicture
     queue_ms: float
     pipeline_ms: float
+
+    @property
+    def pixels(self) -> Pixels:
+        """The picture's pixels; for an encoded one this decodes it."""
+        if not isinstance(self.picture, EncodedPicture):
+            return self.picture
+        with Image.open(io.BytesIO(self.picture.png), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB"))
 
 
 @dataclass(frozen=True, slots=True)

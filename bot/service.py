@@ -17,15 +17,17 @@ from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
 from bot.errors import Flagged, QueueFull
-from bot.imaging.encode import encode_picture, make_filename
+from bot.imaging.encode import finish_png, make_filename
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake, nearest_size
 from bot.imaging.metadata import Metadata
+from bot.imaging.png_writer import write_png
 from bot.ratelimit import Quota, RateLimiter
 from bot.request import (
     SIZES,
     Draw,
     Drawn,
+    EncodedPicture,
     ImageRequest,
     ImageResult,
     OnFlagged,
@@ -165,7 +167,10 @@ class ImageService:
         if self.check is None:
             return [False] * len(drawn), 0.0
         began = time.perf_counter()
-        images = [Image.fromarray(one.pixels) for one in drawn]
+        # An engine elsewhere sends PNGs, which take their time to decode.
+        images = await asyncio.get_running_loop().run_in_executor(
+            self.encoders, lambda: [Image.fromarray(one.pixels) for one in drawn]
+        )
         verdicts = await self.check.judge(images, Side.OUTPUT)
         return verdicts, (time.perf_counter() - began) * 1000
 
@@ -268,8 +273,16 @@ def draws_of(request: ImageRequest, sources: Sequence[Image.Image]) -> list[Draw
 
 
 def encode_drawn(request: ImageRequest, seed: int, drawn: Drawn, model: str) -> Picture:
-    """Encode one picture with the parameters that reproduce it; runs in a worker thread."""
-    height, width = drawn.pixels.shape[:2]
+    """Encode one picture with the parameters that reproduce it; runs in a worker thread.
+
+    One that an engine elsewhere has encoded only gets its metadata here.
+    """
+    picture = drawn.picture
+    if isinstance(picture, EncodedPicture):
+        width, height, png = picture.width, picture.height, picture.png
+    else:
+        height, width = picture.shape[:2]
+        png = write_png(picture)
     metadata = Metadata(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -285,6 +298,6 @@ def encode_drawn(request: ImageRequest, seed: int, drawn: Drawn, model: str) -> 
         model=model,
         job_id=request.job_id,
     )
-    data, extension = encode_picture(drawn.pixels, metadata=metadata, max_bytes=request.max_bytes)
+    data, extension = finish_png(png, metadata=metadata, max_bytes=request.max_bytes)
     filename = make_filename(request.job_id, seed, extension)
     return Picture(data=data, filename=filename, width=width, height=height, seed=seed)

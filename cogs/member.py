@@ -10,11 +10,11 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import answer_failure
 from bot.replies import quote, text_view
 from bot.store import JobState
 from bot.words import say
 from cogs.common.options import described, left_text, text
+from cogs.common.panels import Panel
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -25,7 +25,7 @@ KEPT_AT_ONCE: Final = 5
 PANEL_SECONDS: Final = 10 * 60
 
 
-class MePanel(discord.ui.LayoutView):
+class MePanel(Panel):
     """A member's own page."""
 
     def __init__(self, bot: TurboBot, words: str, *, kept: int, locale: str) -> None:
@@ -38,12 +38,6 @@ class MePanel(discord.ui.LayoutView):
             row.add_item(FetchKept(self))
         row.add_item(Forget(self))
         self.add_item(row)
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class FetchKept(discord.ui.Button[Any]):
@@ -88,19 +82,13 @@ class Forget(discord.ui.Button[Any]):
         await interaction.response.edit_message(view=SurePanel(self.panel))
 
 
-class SurePanel(discord.ui.LayoutView):
+class SurePanel(Panel):
     """The question, with a way forward and a way back."""
 
     def __init__(self, panel: MePanel) -> None:
         super().__init__(timeout=PANEL_SECONDS)
         self.add_item(discord.ui.TextDisplay(say(panel.locale, "me.sure")))
         self.add_item(discord.ui.ActionRow(ForgetForGood(panel), BackTo(panel)))
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class BackTo(discord.ui.Button[Any]):

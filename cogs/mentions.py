@@ -55,6 +55,8 @@ class Mentions(commands.Cog):
             return
         if not self._mention.search(message.content):
             return
+        if not await self.bot.takes(message.id):
+            return
 
         async def wish() -> Wish:
             return await self._wish(message)

@@ -38,7 +38,6 @@ class Results(commands.Cog):
 
     async def cog_load(self) -> None:
         """Take over presses on controls of every message ever sent."""
-        Control.on_press = self.pressed
         self.bot.add_dynamic_items(Control)
 
     async def cog_unload(self) -> None:

@@ -10,11 +10,11 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import answer_failure
 from bot.errors import NotAllowed, Snippet
 from bot.store import GuildSettings, NsfwPolicy
 from bot.words import say
 from cogs.common.options import described, permission_names, text
+from cogs.common.panels import Panel
 from cogs.common.settings_forms import DefaultsForm, LimitsForm, WordsForm
 from cogs.common.settings_text import summary
 
@@ -39,7 +39,7 @@ Change = Callable[[GuildSettings], GuildSettings]
 """Makes new settings of those that are stored."""
 
 
-class SettingsPanel(discord.ui.LayoutView):
+class SettingsPanel(Panel):
     """Selects that act at once, and buttons that open forms for what has to be typed."""
 
     def __init__(self, bot: TurboBot, guild_id: int, chosen: GuildSettings, *, locale: str) -> None:
@@ -89,12 +89,6 @@ class SettingsPanel(discord.ui.LayoutView):
         self.chosen = chosen
         self.lay_out()
         await interaction.response.edit_message(view=self)
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 def check_manager(interaction: discord.Interaction[Any]) -> None:

@@ -30,6 +30,9 @@ def test_environment_names_are_prefixed(monkeypatch: pytest.MonkeyPatch) -> None
         ("TURBOCORD_MAX_STEPS", "99"),
         ("TURBOCORD_DEFAULT_SIZE", "round"),
         ("TURBOCORD_SHARDS", "0-4"),
+        ("TURBOCORD_SHARDS", "0,4/4"),
+        ("TURBOCORD_SHARDS", "0/0"),
+        ("TURBOCORD_SHARDS", "1,1/4"),
         ("TURBOCORD_API_BASE", "discord.com"),
     ],
 )

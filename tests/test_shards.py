@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from bot.app import connected
 from bot.sandbox import Sandbox, SandboxClient
-from tests.e2e import eventually, words
+from tests.e2e import eventually, null_scheduler, settings_for, words
 from tests.servers import PostgresServer, RedisServer, needs_postgres, needs_redis
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,33 +127,21 @@ async def test_two_processes_split_the_gateway_and_share_the_rest(
             assert "You have used your 5 pictures" in words(record["response"])
 
 
-@needs_redis
 @needs_postgres
 async def test_a_press_is_answered_by_whichever_process_holds_the_shard(
-    redis: RedisServer, postgres: PostgresServer, tmp_path: Path
+    postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    shared = {
-        "TURBOCORD_LIMITS_URL": "async+memory://",
-        "TURBOCORD_DATABASE_URL": postgres.create_schema(),
-    }
+    """The one that drew is gone; the other has nothing but the store in common with it."""
+    url = postgres.create_schema()
     async with Sandbox() as sandbox, sandbox.client() as member:
-        message: dict[str, Any] = {}
-        for text in ("first process", "second process"):
-            before = max((entry["id"] for entry in await member.traffic()), default=0)
-            async with bot_process(sandbox, **shared):
-
-                async def ready(before: int = before) -> bool:
-                    entries = await member.traffic(after=before, kind="gateway")
-                    return any(entry["name"] == "READY" for entry in entries)
-
-                await eventually(ready, timeout=90)
-                if not message:
-                    interaction = await member.command(
-                        f"/imagine prompt:{text}", user="ada", channel="general"
-                    )
-                    record = await member.wait_response(interaction, timeout=60, until="files")
-                    message = record["response"]
-                    continue
-                pressed = await member.press(message["id"], "Reroll", user="ben")
-                record = await member.wait_response(pressed, timeout=60, until="files")
-                assert "first process" in words(record["response"])
+        settings = settings_for(sandbox, tmp_path, database_url=url)
+        async with connected(settings, scheduler=null_scheduler()):
+            sent = await member.command(
+                "/imagine prompt:first process", user="ada", channel="general"
+            )
+            record = await member.wait_response(sent, timeout=60, until="files")
+            message = record["response"]
+        async with connected(settings, scheduler=null_scheduler()):
+            pressed = await member.press(message["id"], "Reroll", user="ben")
+            record = await member.wait_response(pressed, timeout=60, until="files")
+            assert "first process" in words(record["response"])

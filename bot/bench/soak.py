@@ -168,7 +168,7 @@ async def _judge(
         outcomes=dict(sorted(Counter(str(one.code or one.state) for one in outcomes).items())),
         faults=faults,
         malformed_events=app.bot.malformed_events,
-        repeated_events=app.bot.repeated_events,
+        repeated_events=app.bot.arrivals.repeated,
         taken_over=app.bot.get_cog("Recover").recovery.resumed,
         seconds=round(seconds, 1),
         pictures_per_second=round(len(drawn) / seconds, 1),

@@ -2,8 +2,9 @@
 
 Queued work stays here, in one fair queue; an engine is sent no more than its credit, two batches'
 worth, and the least loaded engine is served first. What was with an engine that died goes before
-everything else to another one; the same seed draws the same picture there. Several fronts share
-the same engines, which divide their credit among them by how many guilds wait at each.
+everything else to another one; the same seed draws the same picture there, to within the rounding
+of another batch. Several fronts share the same engines, which divide their credit among them by how
+many guilds wait at each.
 """
 
 from __future__ import annotations

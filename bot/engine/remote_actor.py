@@ -16,8 +16,8 @@ from bot.engine.remote_wire import (
     PackedDraw,
     Reply,
     Report,
+    encode,
     pack_error,
-    pack_picture,
     unpack_draw,
 )
 from bot.engine.scheduler import BatchScheduler
@@ -114,7 +114,7 @@ class EngineActor:
             self._tickets[key] = ticket
             (drawn,) = await ticket.result()
             pipeline_ms = drawn.pipeline_ms
-            picture = await loop.run_in_executor(self._packing, pack_picture, drawn.pixels)
+            picture = await loop.run_in_executor(self._packing, encode, drawn.pixels)
         except TurbocordError as failed:
             error = pack_error(failed)
         except Exception as failed:

@@ -23,9 +23,9 @@ from bot.engine.remote_wire import (
     PackedPicture,
     Reply,
     Report,
+    checked,
     pack_source,
     unpack_error,
-    unpack_picture,
 )
 from bot.engine.scheduler import EngineStats
 from bot.errors import (
@@ -36,7 +36,7 @@ from bot.errors import (
     OutOfMemory,
     StartupError,
 )
-from bot.request import Draw, Drawn
+from bot.request import Draw, Drawn, EncodedPicture
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,10 @@ class LinkOffice(Protocol):
 
 
 class Codec:
-    """Packs and unpacks pictures in threads; a source that several draws share is packed once."""
+    """Packs sources and checks pictures in threads.
+
+    A source that several draws share is packed once.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(thread_name_prefix="codec")
@@ -93,12 +96,12 @@ class Codec:
         packed = await asyncio.gather(*(asyncio.shield(self._pack(one)) for one in draw.sources))
         return PackedDraw(replace(draw, sources=()), tuple(packed))
 
-    async def unpack(self, reply: Reply) -> Any:
-        """Return the pixels of a reply. Raises its error."""
+    async def unpack(self, reply: Reply) -> EncodedPicture:
+        """Return the picture of a reply. Raises its error."""
         if reply.picture is None:
             raise unpack_error(reply.error) if reply.error else EngineError(reason="empty reply")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, unpack_picture, reply.picture)
+        return await loop.run_in_executor(self._pool, checked, reply.picture)
 
     def close(self) -> None:
         """End the threads."""
@@ -282,7 +285,7 @@ class EngineLink:
             )
             self.credit = reply.credit
             self._land(job, rows)
-            pixels = await self._codec.unpack(reply)
+            picture = await self._codec.unpack(reply)
         except EngineStopping as error:
             self._office.again(job, self, error)
             self._lose(_brief(error))
@@ -307,7 +310,7 @@ class EngineLink:
             job.owner.drawn(
                 job,
                 Drawn(
-                    pixels=pixels,
+                    picture=picture,
                     queue_ms=max(0.0, total_ms - reply.pipeline_ms),
                     pipeline_ms=reply.pipeline_ms,
                 ),

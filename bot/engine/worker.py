@@ -322,7 +322,7 @@ class DeviceWorker(Generic[S]):
         job.owner.drawn(
             job,
             Drawn(
-                pixels=pixels,
+                picture=pixels,
                 queue_ms=(job.taken - job.submitted) * 1000,
                 pipeline_ms=(now - job.taken) * 1000,
             ),

@@ -12,7 +12,8 @@ from typing import Final
 
 from PIL import Image
 
-from bot.imaging.metadata import Metadata, exif_bytes, png_info, read_metadata
+from bot.imaging.metadata import Metadata, exif_bytes, png_texts, read_metadata
+from bot.imaging.png_chunks import with_chunks
 from bot.imaging.png_writer import write_png
 from bot.request import ImageResult, Picture, Pixels
 
@@ -37,21 +38,23 @@ def encode_picture(
     `pixels` is uint8 RGB, (height, width, 3). A PNG where it fits, else lossless WebP, else WebP
     at falling quality, else smaller. Raises ValueError for a limit below MIN_BYTES.
     """
+    return finish_png(write_png(pixels), metadata=metadata, max_bytes=max_bytes)
+
+
+def finish_png(png: bytes, *, metadata: Metadata | None, max_bytes: int) -> tuple[bytes, str]:
+    """Return a PNG without metadata as `encode_picture` would; it is decoded only if too long."""
     if max_bytes < MIN_BYTES:
         raise ValueError(f"no picture fits {max_bytes} bytes; {MIN_BYTES} is the least")
-    png = write_png(pixels, _texts(metadata) if metadata else ())
-    if len(png) <= max_bytes:
-        return png, "png"
-    image = Image.fromarray(pixels)
-    for data in _smaller(image, metadata, tries_lossless=len(png) <= _LOSSLESS_WORTH * max_bytes):
+    told = with_chunks(png, png_texts(metadata)) if metadata else png
+    if len(told) <= max_bytes:
+        return told, "png"
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as opened:
+        image = opened.convert("RGB")
+    for data in _smaller(image, metadata, tries_lossless=len(told) <= _LOSSLESS_WORTH * max_bytes):
         if len(data) <= max_bytes:
-            log.info("picture of %d bytes encoded as WebP of %d", len(png), len(data))
+            log.info("picture of %d bytes encoded as WebP of %d", len(told), len(data))
             return data, "webp"
     raise AssertionError("unreachable: the smallest form is below MIN_BYTES")
-
-
-def _texts(metadata: Metadata) -> list[tuple[bytes, bytes]]:
-    return [(kind, body) for kind, body, *_ in png_info(metadata).chunks]
 
 
 def _smaller(

@@ -12,8 +12,6 @@ import json
 import logging
 from typing import Final
 
-from PIL import PngImagePlugin
-
 from bot.imaging import jpeg_segments, png_chunks, webp_chunks
 from bot.imaging.exif import ExifBlock, write_exif
 from bot.imaging.metadata_fields import MAX_TEXT, Metadata, checked, clean, model_name
@@ -24,7 +22,7 @@ __all__ = [
     "exif_bytes",
     "from_json",
     "from_parameters",
-    "png_info",
+    "png_texts",
     "read_metadata",
     "to_json",
     "to_parameters",
@@ -93,12 +91,23 @@ def from_json(text: str | bytes) -> Metadata | None:
     )
 
 
-def png_info(metadata: Metadata) -> PngImagePlugin.PngInfo:
-    """Return the text chunks of a PNG: `parameters` and our JSON."""
-    info = PngImagePlugin.PngInfo()
-    info.add_text(PARAMETERS_KEY, to_parameters(metadata))
-    info.add_text(OWN_KEY, to_json(metadata))
-    return info
+def png_texts(metadata: Metadata) -> list[tuple[bytes, bytes]]:
+    """Return the text chunks of a PNG, type and body: `parameters` and our JSON."""
+    return [
+        _text_chunk(PARAMETERS_KEY, to_parameters(metadata)),
+        _text_chunk(OWN_KEY, to_json(metadata)),
+    ]
+
+
+def _text_chunk(key: str, text: str) -> tuple[bytes, bytes]:
+    """Return a chunk that every reader understands: tEXt where Latin-1 holds the text, else iTXt.
+
+    iTXt's fields are a flag and a method of compression, a language, a translated key, the text.
+    """
+    try:
+        return b"tEXt", b"%b\0%b" % (key.encode("ascii"), text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return b"iTXt", b"%b\0\0\0\0\0%b" % (key.encode("ascii"), text.encode())
 
 
 def exif_bytes(metadata: Metadata) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -50,6 +50,32 @@ def declared_size(data: bytes) -> tuple[int, int]:
     if header is None or header.kind != b"IHDR" or len(header.body) != 13:
         raise ValueError("no PNG header")
     return int.from_bytes(header.body[:4], "big"), int.from_bytes(header.body[4:8], "big")
+
+
+def make_chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a whole chunk, with its length and checksum."""
+    checksum = zlib.crc32(body, zlib.crc32(kind))
+    return b"".join((len(body).to_bytes(4, "big"), kind, body, checksum.to_bytes(4, "big")))
+
+
+def with_chunks(data: bytes, added: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the file with chunks of these types and bodies right after its header."""
+    header = next(chunks(data)).raw
+    at = len(SIGNATURE) + len(header)
+    made = (make_chunk(kind, body) for kind, body in added)
+    return b"".join((data[:at], *made, memoryview(data)[at:]))
+
+
+def check_whole(data: bytes) -> None:
+    """Raise ValueError unless every chunk is as it was written, from the header to the end."""
+    last = None
+    if data.startswith(SIGNATURE):
+        declared_size(data)
+        for last in chunks(data):
+            if zlib.crc32(last.raw[4:-4]) != int.from_bytes(last.raw[-4:], "big"):
+                raise ValueError("a PNG chunk is damaged")
+    if last is None or last.kind != b"IEND":
+        raise ValueError("a PNG is not whole")
 
 
 def pixels_only(data: bytes) -> bytes:

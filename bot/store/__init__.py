@@ -1,4 +1,4 @@
-"""Jobs, undelivered pictures, sources and guild settings, on SQLite or PostgreSQL.
+"""Jobs, taken events, undelivered pictures, sources and guild settings, on SQLite or PostgreSQL.
 
 A SQLite store may be copied while the bot runs, by SQLite's own means only, because its newest
 rows live in the `-wal` file beside it:
@@ -12,6 +12,7 @@ PostgreSQL is backed up by `pg_dump`.
 
 from __future__ import annotations
 
+from bot.store.events import TakenEvents
 from bot.store.guild_settings import GuildSettings, NsfwPolicy
 from bot.store.jobs import Jobs
 from bot.store.kept import KeptPictures
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-class Store(Jobs, KeptPictures, KeptSources, Settings, KeyValues):
+class Store(Jobs, TakenEvents, KeptPictures, KeptSources, Settings, KeyValues):
     """Everything that outlives the process; `await Store.open(url)` opens and migrates it.
 
     Every call raises StoreError when the database fails, and the bot then goes on without it.

@@ -218,10 +218,9 @@ class Jobs(Database):
             return [_job(row) for row in await connection.execute(query)]
 
     async def claim(self, key: str, owner: str, ttl: float) -> bool:
-        """Take `key`, a job's or a press's id, for `ttl` seconds; return whether it is ours.
+        """Take `key`, a job's id, for `ttl` seconds; return whether it is ours.
 
-        Of any number of processes one gets it. The same owner may take it again, which renews it,
-        so what must act once even within a process needs an owner of its own.
+        Of any number of processes one gets it. The same owner may take it again, which renews it.
         """
         async with self._writing() as connection:
             result = await connection.execute(self._take, _claim(key, owner, self._clock(), ttl))

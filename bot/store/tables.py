@@ -49,6 +49,13 @@ claims: Final = sa.Table(
     sa.Index("ix_claims_owner", "owner"),
 )
 
+taken_events: Final = sa.Table(
+    "taken_events",
+    metadata,
+    sa.Column("event_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("taken_at", sa.Double, nullable=False),
+)
+
 kept_pictures: Final = sa.Table(
     "kept_pictures",
     metadata,

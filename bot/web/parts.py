@@ -17,10 +17,21 @@ class Shard(Protocol):
         """Return whether its socket is closed."""
 
 
+class Arrivals(Protocol):
+    """What decides who acts on an event, as far as operations are concerned."""
+
+    repeated: int
+    undecided: int
+
+
 class Gateway(Protocol):
     """The Discord client as far as operations are concerned."""
 
     malformed_events: int
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """What decides who acts on an event."""
 
     @property
     def latency(self) -> float:

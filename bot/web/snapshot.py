@@ -145,6 +145,16 @@ def _of_gateway(gateway: Gateway) -> Iterator[Metric]:
         "Gateway events that could not be read.",
         gateway.malformed_events,
     )
+    yield _counter(
+        "turbocord_repeated_events",
+        "Requests left out: another process, or this one before, has taken them.",
+        gateway.arrivals.repeated,
+    )
+    yield _counter(
+        "turbocord_undecided_events",
+        "Requests acted on without the store's word that nobody else does.",
+        gateway.arrivals.undecided,
+    )
     # Unknown until the first heartbeat is answered; a gap in the graph says so better than NaN.
     if math.isfinite(gateway.latency):
         yield _gauge("turbocord_gateway_latency_seconds", "Answer to a heartbeat.", gateway.latency)

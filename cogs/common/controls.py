@@ -8,18 +8,14 @@ picture's own metadata tells what was drawn.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, Final
 
 import discord
 
 from bot.replies import quote
 from bot.words import say
-
-if TYPE_CHECKING:
-    from bot.client import TurboBot
 
 TEMPLATE: Final = re.compile(r"tc:(?P<action>[a-z]+):(?P<job>[0-9a-f]{12}):(?P<picture>[0-9]{1,2})")
 
@@ -51,20 +47,14 @@ class Press:
         return f"tc:{self.action}:{self.job_id}:{self.picture}"
 
 
-OnPress = Callable[["discord.Interaction[TurboBot]", Press | None], Awaitable[None]]
-"""Takes None for an action that this release does not know."""
-
-
 class Control(
     discord.ui.DynamicItem[discord.ui.Button[Any] | discord.ui.Select[Any]], template=TEMPLATE
 ):
     """Any control under a result; rebuilt from its custom_id at every press.
 
-    The results cog puts its handler into `on_press` when it is loaded. discord.py only logs what
+    The results cog of the bot that hears the press handles it. discord.py only logs what
     `from_custom_id` raises, so parsing raises nothing and the handler answers for every error.
     """
-
-    on_press: ClassVar[OnPress]
 
     def __init__(
         self, item: discord.ui.Button[Any] | discord.ui.Select[Any], press: Press | None
@@ -88,9 +78,24 @@ class Control(
             press = None
         return cls(item, press)
 
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act on a press only if no other process, and no earlier copy of it, has.
+
+        Only the process that draws a request can take it out of the queue: the others let it go
+        first.
+        """
+        press, bot = self.press, interaction.client
+        eager = (
+            press is None
+            or press.action is not Action.CANCEL
+            or bot.studio.is_working_on(press.job_id)
+        )
+        took: bool = await bot.takes(interaction.id, eager=eager)
+        return took
+
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Hand the press to the results cog, which answers unknown actions too."""
-        await type(self).on_press(interaction, self.press)
+        await interaction.client.get_cog("Results").pressed(interaction, self.press)
 
 
 _STYLES: Final = {

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.client import answer_failure
 from bot.request import MAX_PROMPT, PictureSource, random_seed
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
+from cogs.common.panels import Form
 
 if TYPE_CHECKING:
     from cogs.common.live_panel import LivePanel, LiveState
@@ -124,7 +124,7 @@ class EditPrompt(discord.ui.Button[Any]):
         await interaction.response.send_modal(PromptForm(self.panel))
 
 
-class PromptForm(discord.ui.Modal):
+class PromptForm(Form):
     """Asks for the panel's prompt."""
 
     def __init__(self, panel: LivePanel) -> None:
@@ -142,12 +142,6 @@ class PromptForm(discord.ui.Modal):
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
         """Redraw with the new prompt."""
         await self.panel.pressed(interaction, replace(self.panel.state, prompt=self.prompt.value))
-
-    async def on_error(  # type: ignore[override]  # a Modal's has no item
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class Share(discord.ui.Button[Any]):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.client import answer_failure
 from bot.journal import Line, Posted
 from bot.replies import error_text, files_of, result_parts
 from bot.request import (
@@ -24,6 +23,7 @@ from bot.words import say
 from cogs.common.delivery import ALREADY_ACKNOWLEDGED, with_retries
 from cogs.common.live_controls import Choice, drawing_buttons, going_on_buttons
 from cogs.common.options import asker_of
+from cogs.common.panels import Panel
 from cogs.common.posted import posted_of
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class LiveReply:
         return await with_retries("live panel", send)
 
 
-class LivePanel(discord.ui.LayoutView):
+class LivePanel(Panel):
     """Picture, selects and buttons; every press redraws, presses in a hurry coalesce to the last.
 
     One press renders at a time. A press that waited and is no longer the newest acknowledges
@@ -230,9 +230,3 @@ class LivePanel(discord.ui.LayoutView):
                 Choice(self, "style", [none, *((one, one) for one in self.styles)], state.style)
             )
         return list(selects)
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)

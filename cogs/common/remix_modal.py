@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.client import answer_failure
 from bot.errors import BadParameter
 from bot.request import MAX_PROMPT, PictureSource, Wish
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
+from cogs.common.panels import Form
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -22,7 +22,7 @@ FORM_SECONDS: Final = 15 * 60
 CHOSEN: Final = 4
 
 
-class RemixModal(discord.ui.Modal):
+class RemixModal(Form):
     """Prompt, strength, style and, where a message has several pictures, which one."""
 
     def __init__(
@@ -123,9 +123,3 @@ class RemixModal(discord.ui.Modal):
             kind="remix",
             parent=self.parent,
         )
-
-    async def on_error(  # type: ignore[override]  # a Modal's has no item
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)

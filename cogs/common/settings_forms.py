@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.client import answer_failure
 from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
 from bot.words import say
+from cogs.common.panels import Form
 from cogs.common.settings_text import blocklist_of, number, quota_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FORM_SECONDS: Final = 15 * 60
 TextField = discord.ui.TextInput[Any]
 
 
-class SettingsForm(discord.ui.Modal):
+class SettingsForm(Form):
     """A form that turns typed text into the next settings."""
 
     def __init__(self, panel: SettingsPanel, name: str) -> None:
@@ -62,12 +62,6 @@ class SettingsForm(discord.ui.Modal):
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
         """Store what was typed."""
         await self.panel.change(interaction, self.changed)
-
-    async def on_error(  # type: ignore[override]  # a Modal's has no item
-        self, interaction: discord.Interaction[Any], error: Exception, /
-    ) -> None:
-        """Answer where discord.py would only log."""
-        await answer_failure(interaction, error)
 
 
 class DefaultsForm(SettingsForm):

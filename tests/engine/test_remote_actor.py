@@ -14,10 +14,10 @@ import pytest
 from bot import exit_codes
 from bot.engine.null import NullPipeline
 from bot.engine.remote_actor import EngineActor
-from bot.engine.remote_wire import PackedDraw, unpack_error, unpack_picture
+from bot.engine.remote_wire import PackedDraw, unpack_error
 from bot.engine.scheduler import BatchScheduler
 from bot.errors import Abandoned, StartupError
-from bot.request import Draw
+from bot.request import Draw, Drawn
 
 
 def build(budget: int = 4, **pipeline: float) -> Callable[..., BatchScheduler]:
@@ -38,7 +38,7 @@ async def test_draws_and_reports() -> None:
     assert reply.credit == 8
     assert reply.picture is not None
     expected = NullPipeline().redo(Draw("a", 3, 64, 64))
-    assert np.array_equal(unpack_picture(reply.picture), expected)
+    assert np.array_equal(Drawn(reply.picture, 0.0, 0.0).pixels, expected)
     assert (await actor.report("other", 3)).credit == 6
     assert (await actor.report("front", 1)).credit == 2
     await actor.leave("other")

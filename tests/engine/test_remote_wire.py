@@ -16,6 +16,8 @@ from bot.engine.remote_link import Codec
 from bot.engine.remote_wire import (
     PackedDraw,
     Reply,
+    checked,
+    encode,
     pack_error,
     pack_picture,
     pack_source,
@@ -33,7 +35,10 @@ from bot.errors import (
     QueueFull,
     WeightsUnavailable,
 )
-from bot.request import Draw
+from bot.imaging.encode import MIN_BYTES
+from bot.imaging.metadata import read_metadata
+from bot.request import Draw, Drawn, ImageRequest
+from bot.service import encode_drawn
 
 
 @given(
@@ -46,6 +51,44 @@ def test_pictures_are_the_same_after_the_journey(
     pixels = np.full_like(values, seed) if flat else values
     packed = pickle.loads(pickle.dumps(pack_picture(pixels)))
     assert np.array_equal(unpack_picture(packed), pixels)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_a_finished_picture_travels_as_a_png(size: tuple[int, int]) -> None:
+    pixels = photo_like(*size)
+    sent = pickle.loads(pickle.dumps(encode(pixels)))
+    drawn = Drawn(checked(sent), queue_ms=0.0, pipeline_ms=0.0)
+    assert np.array_equal(drawn.pixels, pixels)
+    assert (sent.width, sent.height) == size
+
+
+@pytest.mark.parametrize("max_bytes", [10 * 2**20, MIN_BYTES])
+def test_the_front_finishes_a_picture_from_elsewhere_as_its_own(max_bytes: int) -> None:
+    pixels = photo_like(256, 192)
+    request = ImageRequest(prompt="a café, 猫", user_id=1, seed=7, max_bytes=max_bytes)
+    from_here, from_there = (
+        encode_drawn(request, 7, Drawn(picture, queue_ms=0.0, pipeline_ms=0.0), "starter")
+        for picture in (pixels, encode(pixels))
+    )
+    assert from_there == from_here
+    assert len(from_there.data) <= max_bytes
+    assert from_there.filename.endswith(".png" if max_bytes > MIN_BYTES else ".webp")
+    metadata = read_metadata(from_there.data)
+    assert metadata is not None
+    assert (metadata.prompt, metadata.seed, metadata.width) == ("a café, 猫", 7, 256)
+
+
+def test_a_damaged_png_is_told_from_a_whole_one() -> None:
+    sent = encode(photo_like(64, 64))
+    middle = len(sent.png) // 2
+    for broken in (
+        replace(sent, png=sent.png[:-12]),
+        replace(sent, png=sent.png[:middle] + b"x" + sent.png[middle + 1 :]),
+        replace(sent, png=b""),
+        replace(sent, height=sent.height + 1),
+    ):
+        with pytest.raises(EngineError, match="arrived"):
+            checked(broken)
 
 
 def test_a_photograph_travels_as_fewer_bytes_than_it_has() -> None:

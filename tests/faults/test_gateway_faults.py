@@ -122,10 +122,11 @@ async def test_a_repeated_event_is_one_request(place: Town) -> None:
     (session,) = place.sandbox.core.gateway.sessions.values()
     events = [json.loads(text) for _, text in session._sent if "INTERACTION_CREATE" in text]
     before = len(await place.member.messages("general", user="ada"))
+    assert await place.app.studio.wait_until_idle(30)
     session.push("INTERACTION_CREATE", events[-1]["d"])
 
     async def is_counted() -> bool:
-        return place.app.bot.repeated_events == 1
+        return place.app.bot.arrivals.repeated == 1
 
     await eventually(is_counted)
     assert place.app.studio.running == 0

@@ -117,13 +117,24 @@ async def test_a_wrong_token(tmp_path: Path) -> None:
     assert "wrong.token.here" not in str(error)
 
 
-async def test_a_token_only_the_gateway_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("close_code", "exit_code", "words"),
+    [
+        (4004, exit_codes.LOGIN, "DISCORD_TOKEN"),
+        (4010, exit_codes.CONFIG, "TURBOCORD_SHARDS"),
+        (4011, exit_codes.CONFIG, "TURBOCORD_SHARDS"),
+        (4012, exit_codes.UNREACHABLE, "4012"),
+    ],
+)
+async def test_what_only_the_gateway_refuses(
+    tmp_path: Path, close_code: int, exit_code: int, words: str
+) -> None:
     async def close(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_json({"op": 10, "d": {"heartbeat_interval": 40000}})
         await socket.receive()
-        await socket.close(code=4004, message=b"Authentication failed.")
+        await socket.close(code=close_code)
         return socket
 
     app = web.Application()
@@ -136,7 +147,8 @@ async def test_a_token_only_the_gateway_refuses(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         error = await refused(sandbox, tmp_path, gateway=f"ws://127.0.0.1:{port}/", shards="0/1")
     await runner.cleanup()
-    assert error.exit_code == exit_codes.LOGIN
+    assert error.exit_code == exit_code
+    assert words in str(error)
 
 
 async def test_an_intent_that_is_not_enabled(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot.imaging.encode import MIN_BYTES, encode_picture, make_filename, shrink
+from bot.engine.null import photo_like
+from bot.imaging import png_chunks
+from bot.imaging.encode import MIN_BYTES, encode_picture, finish_png, make_filename, shrink
 from bot.imaging.metadata import Metadata, read_metadata
+from bot.imaging.png_writer import write_png
 from bot.request import ImageRequest, ImageResult, Picture, Pixels, Timings
 
 MIB = 1024 * 1024
@@ -42,6 +46,54 @@ def test_a_png_holds_the_very_pixels() -> None:
     assert opened(data).format == "PNG"
     assert (np.asarray(opened(data)) == pixels).all()
     assert read_metadata(data) == METADATA
+
+
+@given(
+    width=st.integers(1, 40), height=st.integers(1, 40), seed=st.integers(0, 99), flat=st.booleans()
+)
+def test_a_png_of_any_size_holds_the_very_pixels(
+    width: int, height: int, seed: int, flat: bool
+) -> None:
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels = np.full_like(values, seed) if flat else values
+    png = write_png(pixels)
+    png_chunks.check_whole(png)
+    assert (np.asarray(opened(png)) == pixels).all()
+
+
+@pytest.mark.parametrize("picture", [soft(), photo_like(512, 512)], ids=["soft", "photo"])
+def test_the_fast_png_is_about_as_small_as_pillow_s(picture: Pixels) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_type=zlib.Z_RLE)
+    assert len(write_png(picture)) < 1.08 * len(buffer.getvalue())
+
+
+@pytest.mark.parametrize("limit", [10 * MIB, 600_000, 200_000, MIN_BYTES])
+def test_a_png_from_elsewhere_is_finished_as_one_made_here(limit: int) -> None:
+    made_here = encode_picture(soft(), metadata=METADATA, max_bytes=limit)
+    assert finish_png(write_png(soft()), metadata=METADATA, max_bytes=limit) == made_here
+    assert len(made_here[0]) <= limit
+    assert read_metadata(made_here[0]) == METADATA
+
+
+def test_metadata_comes_before_the_pixels_in_any_script() -> None:
+    """Readers that stop at the first pixels find it."""
+    for prompt, kind in (("a café", b"tEXt"), ("一只猫", b"iTXt")):
+        metadata = replace(METADATA, prompt=prompt)
+        data, _ = encode_picture(soft(64, 64), metadata=metadata, max_bytes=MIB)
+        kinds = [chunk.kind for chunk in png_chunks.chunks(data)]
+        # Our own JSON is ASCII whatever it says.
+        assert kinds == [b"IHDR", kind, b"tEXt", b"IDAT", b"IEND"]
+        assert read_metadata(data) == metadata
+        assert prompt in opened(data).info["parameters"]
+
+
+def test_damage_to_any_byte_of_a_png_is_noticed() -> None:
+    png = write_png(soft(8, 8))
+    for at in range(len(png)):
+        for broken in (png[:at], png[:at] + bytes([png[at] ^ 1]) + png[at + 1 :]):
+            with pytest.raises(ValueError, match="PNG"):
+                png_chunks.check_whole(broken)
 
 
 def test_lossless_webp_comes_before_any_loss() -> None:

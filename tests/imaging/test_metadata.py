@@ -20,12 +20,13 @@ from bot.imaging.metadata import (
     exif_bytes,
     from_json,
     from_parameters,
-    png_info,
+    png_texts,
     read_metadata,
     to_json,
     to_parameters,
 )
 from bot.imaging.metadata_fields import MAX_TEXT
+from bot.imaging.png_chunks import with_chunks
 from bot.request import MAX_SEED
 from tests.imaging.pictures import encode, gradient, png_chunk, with_chunk
 
@@ -44,7 +45,7 @@ CAT = Metadata(
 )
 PNG = encode(gradient(), "PNG")
 FILES = {
-    "PNG": lambda m: encode(gradient(), "PNG", pnginfo=png_info(m)),
+    "PNG": lambda m: with_chunks(PNG, png_texts(m)),
     "WEBP": lambda m: encode(gradient(), "WEBP", exif=exif_bytes(m)),
     "JPEG": lambda m: encode(gradient(), "JPEG", exif=exif_bytes(m)),
 }

@@ -47,12 +47,21 @@ class Connection:
 
 
 @dataclass
+class Arrivals:
+    """What became of events as operations see it."""
+
+    repeated: int = 0
+    undecided: int = 0
+
+
+@dataclass
 class Client:
     """A Discord client as operations see it."""
 
     ready: bool = True
     latency: float = 0.04
     malformed_events: int = 0
+    arrivals: Arrivals = field(default_factory=Arrivals)
     guilds: tuple[str, ...] = ("a", "b")
     shards: dict[int, Connection] = field(default_factory=lambda: {0: Connection()})
 

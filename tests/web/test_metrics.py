@@ -15,7 +15,7 @@ from bot.store import JobState
 from bot.studio import Outcome
 from bot.web.metrics import Metrics
 from bot.web.parts import Parts
-from tests.web.stand_ins import Client, result, stats
+from tests.web.stand_ins import Arrivals, Client, result, stats
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -96,11 +96,13 @@ def test_the_engine_is_read_at_each_scrape() -> None:
 
 
 def test_a_gateway_without_a_heartbeat_yet_has_no_latency() -> None:
-    client = Client(latency=math.nan, malformed_events=3)
+    client = Client(latency=math.nan, malformed_events=3, arrivals=Arrivals(4, 5))
     metrics = Metrics(Parts(gateway=client))
     seen = scrape(metrics)
     assert value(seen, "turbocord_gateway_connected") == 1
     assert value(seen, "turbocord_malformed_events_total") == 3
+    assert value(seen, "turbocord_repeated_events_total") == 4
+    assert value(seen, "turbocord_undecided_events_total") == 5
     assert value(seen, "turbocord_guilds") == 2
     assert ("turbocord_gateway_latency_seconds", frozenset()) not in seen
     client.latency = 0.05

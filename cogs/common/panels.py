@@ -1,0 +1,39 @@
+"""What panels and forms have in common: a press is acted on once, and errors end in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+
+from bot.client import answer_failure
+
+
+class Panel(discord.ui.LayoutView):
+    """A view of ours; every view with controls is one."""
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act on a press only if no other process, and no earlier copy of it, has."""
+        took: bool = await interaction.client.takes(interaction.id)
+        return took
+
+    async def on_error(
+        self, interaction: discord.Interaction[Any], error: Exception, item: discord.ui.Item[Any]
+    ) -> None:
+        """Answer where discord.py would only log."""
+        await answer_failure(interaction, error)
+
+
+class Form(discord.ui.Modal):
+    """A modal of ours; every modal is one."""
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act on a form only if no other process, and no earlier copy of it, has."""
+        took: bool = await interaction.client.takes(interaction.id)
+        return took
+
+    async def on_error(  # type: ignore[override]  # a Modal's has no item
+        self, interaction: discord.Interaction[Any], error: Exception, /
+    ) -> None:
+        """Answer where discord.py would only log."""
+        await answer_failure(interaction, error)
