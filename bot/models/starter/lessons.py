@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -29,8 +30,7 @@ _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lessons:
+class Lessons(NamedTuple):
     """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for."""
 
     noisy: torch.Tensor
@@ -59,6 +59,7 @@ class LessonMaker:
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
         self.plan = plan
+        self.spread = plan.spread
         self.rng = random.Random(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.sigmas = sigmas()
@@ -99,8 +100,8 @@ class LessonMaker:
                     prompt = target
             elif kind == "photo":
                 photo_rows[i] = prompt
-            sources.append(arrange(source, numbers, self.plan.spread))
-            targets.append(arrange(target, numbers, self.plan.spread))
+            sources.append(arrange(source, numbers, self.spread))
+            targets.append(arrange(target, numbers, self.spread))
             prompts.append(prompt)
             timesteps.append(timestep)
         wanted = render(targets, *shape, supersample=2)
