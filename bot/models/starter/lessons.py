@@ -60,6 +60,7 @@ class LessonMaker:
     def __init__(self, plan: Plan, *, seed: int) -> None:
         self.plan = plan
         self.spread = plan.spread
+        self.supersample = 2
         self.rng = random.Random(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.sigmas = sigmas()
@@ -104,17 +105,19 @@ class LessonMaker:
             targets.append(arrange(target, numbers, self.spread))
             prompts.append(prompt)
             timesteps.append(timestep)
-        wanted = render(targets, *shape, supersample=2)
+        wanted = render(targets, *shape, supersample=self.supersample)
         before = wanted.clone()
         other = [i for i in range(size) if has_source[i] and sources[i] != targets[i]]
         if other:
-            before[other] = render([sources[i] for i in other], *shape, supersample=2)
+            before[other] = render(
+                [sources[i] for i in other], *shape, supersample=self.supersample
+            )
         weight = _weight(wanted)
         if photo_rows:
             self._photos(photo_rows, before, wanted, timesteps)
         captions = [grammar.caption(prompt, self.rng) for prompt in prompts]
         # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
-        weight = weight * torch.tensor([2.0 if own < KEEP else 1.0 for own in timesteps]).view(
+        weight = weight * torch.tensor([2.0 if at < KEEP else 1.0 for at in timesteps]).view(
             -1, 1, 1, 1
         )
         told = torch.tensor([attributes(prompt) for prompt in prompts])

@@ -38,9 +38,14 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum on matrices and convolutions, each step made orthogonal."""
 
     def __init__(
-        self, params: Iterable[torch.Tensor], *, lr: torch.Tensor, momentum: float = 0.95
+        self,
+        params: Iterable[torch.Tensor],
+        *,
+        lr: torch.Tensor,
+        momentum: float = 0.95,
+        decay: float = 0.05,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -54,7 +59,8 @@ class Muon(torch.optim.Optimizer):
                 aheads = [self._ahead(own, group["momentum"]).flatten(1) for own in parameters]
                 rate = group["lr"] * max(1.0, height / width) ** 0.5
                 for own, update in zip(parameters, orthogonal(torch.stack(aheads)), strict=True):
-                    own.sub_(rate * update.view_as(own))
+                    # Every step is as long as the last, so weights would grow for ever.
+                    own.mul_(1 - group["decay"] * group["lr"]).sub_(rate * update.view_as(own))
 
     def _ahead(self, parameter: torch.Tensor, momentum: float) -> torch.Tensor:
         state = self.state[parameter]

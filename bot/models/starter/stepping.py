@@ -107,6 +107,9 @@ class Stepper:
         loss = (inputs.weight * (error.abs() + error.square())).mean()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
+        for parameter in self.unet.parameters():
+            # One bad batch in a million must not end the run.
+            torch.nan_to_num_(parameter.grad, nan=0.0, posinf=0.0, neginf=0.0)
         for optimizer in self.optimizers:
             optimizer.step()
         hold(self.held)

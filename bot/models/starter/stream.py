@@ -15,7 +15,7 @@ _USUAL_SHARE = 0.9
 
 
 class LessonStream(IterableDataset[Lessons]):
-    """Endless lessons; `spread` may be moved while others draw from it.
+    """Endless lessons; `spread` and `supersample` may be moved while others draw from it.
 
     With `workers` 0 they are made where they are asked for, and the same ones for the same seed.
     """
@@ -26,6 +26,7 @@ class LessonStream(IterableDataset[Lessons]):
         self.seed = seed
         self.workers = workers
         self._spread = multiprocessing.Value("d", plan.spread)
+        self._supersample = multiprocessing.Value("i", 2)
 
     @property
     def spread(self) -> float:
@@ -36,6 +37,15 @@ class LessonStream(IterableDataset[Lessons]):
     def spread(self, value: float) -> None:
         self._spread.value = value
 
+    @property
+    def supersample(self) -> int:
+        """How many samples a side of a latent's place is rendered with; 1 is three times faster."""
+        return int(self._supersample.value)
+
+    @supersample.setter
+    def supersample(self, value: int) -> None:
+        self._supersample.value = value
+
     def __iter__(self) -> Iterator[Lessons]:
         """Make lessons, in a process's own order."""
         info = get_worker_info()
@@ -43,7 +53,7 @@ class LessonStream(IterableDataset[Lessons]):
         first, *others = self.plan.shapes
         while True:
             usual = not others or maker.rng.random() < _USUAL_SHARE
-            maker.spread = self.spread
+            maker.spread, maker.supersample = self.spread, self.supersample
             yield maker.batch(self.batch, first if usual else maker.rng.choice(others))
 
     def lessons(self) -> Iterator[Lessons]:

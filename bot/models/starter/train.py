@@ -116,6 +116,7 @@ def run_unet(options: argparse.Namespace) -> None:
         rate=options.rate,
         fall=options.fall,
         ramp=options.ramp,
+        coarse=options.coarse,
         report=options.report,
     )
     # Another seed after each checkpoint, or a stage would repeat the lessons of the last one.
@@ -214,6 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     unet.add_argument(
         "--ramp", type=float, default=0.0, help="share of steps over which layouts come to vary"
+    )
+    unet.add_argument(
+        "--coarse", type=float, default=0.0, help="share of steps rendered in a hurry"
     )
     unet.add_argument("--minutes", type=float, default=math.inf)
     unet.add_argument("--workers", type=int, default=0, help="processes that make the lessons")

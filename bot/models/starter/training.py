@@ -33,6 +33,8 @@ class Pace:
     fall: float = 0.3
     ramp: float = 0.0
     """Share of steps over which layouts come to vary as widely as they shall."""
+    coarse: float = 0.0
+    """Share of steps whose pictures are rendered with one sample for each place, to save time."""
     average: float = 0.997
     report: int = 100
     """Steps between lines of the log, and checkpoints."""
@@ -163,6 +165,7 @@ def train(
             break
         position = max(done, int(pace.steps * spent / minutes)) if done > 50 else done
         stream.spread = widest * pace.widened(position)
+        stream.supersample = 1 if position < pace.coarse * pace.steps else 2
         own = next(lessons)
         error = trainer.step(own, pace.at(position), average=pace.average)
         drawn = (own.timesteps == LAST).to(error.device, non_blocking=True)
