@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -29,8 +30,7 @@ _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lessons:
+class Lessons(NamedTuple):
     """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for."""
 
     noisy: torch.Tensor
@@ -59,6 +59,8 @@ class LessonMaker:
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
         self.plan = plan
+        self.spread = plan.spread
+        self.supersample = 2
         self.rng = random.Random(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.sigmas = sigmas()
@@ -99,21 +101,23 @@ class LessonMaker:
                     prompt = target
             elif kind == "photo":
                 photo_rows[i] = prompt
-            sources.append(arrange(source, numbers, self.plan.spread))
-            targets.append(arrange(target, numbers, self.plan.spread))
+            sources.append(arrange(source, numbers, self.spread))
+            targets.append(arrange(target, numbers, self.spread))
             prompts.append(prompt)
             timesteps.append(timestep)
-        wanted = render(targets, *shape, supersample=2)
+        wanted = render(targets, *shape, supersample=self.supersample)
         before = wanted.clone()
         other = [i for i in range(size) if has_source[i] and sources[i] != targets[i]]
         if other:
-            before[other] = render([sources[i] for i in other], *shape, supersample=2)
+            before[other] = render(
+                [sources[i] for i in other], *shape, supersample=self.supersample
+            )
         weight = _weight(wanted)
         if photo_rows:
             self._photos(photo_rows, before, wanted, timesteps)
         captions = [grammar.caption(prompt, self.rng) for prompt in prompts]
         # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
-        weight = weight * torch.tensor([2.0 if own < KEEP else 1.0 for own in timesteps]).view(
+        weight = weight * torch.tensor([2.0 if at < KEEP else 1.0 for at in timesteps]).view(
             -1, 1, 1, 1
         )
         told = torch.tensor([attributes(prompt) for prompt in prompts])

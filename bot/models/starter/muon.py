@@ -6,6 +6,7 @@ half the pictures that AdamW does. Convolutions count as matrices of (out, in ti
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,17 +17,20 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonal(matrix: torch.Tensor, rounds: int = 3) -> torch.Tensor:
-    """Return the nearest matrix with equal singular values, roughly, by Newton-Schulz rounds."""
+    """Return the nearest matrix with equal singular values, roughly, by Newton-Schulz rounds.
+
+    Leading dimensions are a batch of matrices.
+    """
     a, b, c = _COEFFICIENTS
     x = matrix.bfloat16()
-    tall = x.size(0) > x.size(1)
+    tall = x.size(-2) > x.size(-1)
     if tall:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+        x = x.mT
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     for _ in range(rounds):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: torch.Tensor = (x.T if tall else x).to(matrix.dtype)
+    result: torch.Tensor = (x.mT if tall else x).to(matrix.dtype)
     return result
 
 
@@ -34,25 +38,37 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum on matrices and convolutions, each step made orthogonal."""
 
     def __init__(
-        self, params: Iterable[torch.Tensor], *, lr: float = 0.02, momentum: float = 0.95
+        self,
+        params: Iterable[torch.Tensor],
+        *,
+        lr: torch.Tensor,
+        momentum: float = 0.95,
+        decay: float = 0.05,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient, those of one shape together."""
         for group in self.param_groups:
+            alike: dict[tuple[int, int], list[torch.Tensor]] = defaultdict(list)
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                kept = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                ahead = parameter.grad.lerp(kept, group["momentum"]).flatten(1)
-                size = max(1.0, ahead.size(0) / ahead.size(1)) ** 0.5
-                update = orthogonal(ahead).view_as(parameter)
-                parameter.add_(update, alpha=-group["lr"] * size)
+                if parameter.grad is not None:
+                    alike[len(parameter), parameter[0].numel()].append(parameter)
+            for (height, width), parameters in alike.items():
+                aheads = [self._ahead(own, group["momentum"]).flatten(1) for own in parameters]
+                rate = group["lr"] * max(1.0, height / width) ** 0.5
+                for own, update in zip(parameters, orthogonal(torch.stack(aheads)), strict=True):
+                    # Every step is as long as the last, so weights would grow for ever.
+                    own.mul_(1 - group["decay"] * group["lr"]).sub_(rate * update.view_as(own))
+
+    def _ahead(self, parameter: torch.Tensor, momentum: float) -> torch.Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        kept = state["momentum"].lerp_(parameter.grad, 1 - momentum)
+        assert parameter.grad is not None
+        return parameter.grad.lerp(kept, momentum)
 
 
 EDGES = ("conv_in", "conv_out")
@@ -76,16 +92,31 @@ def optimizers(
             and not name.startswith(tuple(edges))
         )
         (inner if is_inner else others).append(parameter)
+    device = next(model.parameters()).device
+    # On the device, so that captured steps see it change.
+    rates = torch.tensor([rate, rate * ADAM_SHARE], device=device).unbind()
     return [
-        Muon(inner, lr=rate),
-        torch.optim.AdamW(others, lr=rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0),
+        Muon(inner, lr=rates[0]),
+        torch.optim.AdamW(
+            others,
+            lr=rates[1],
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            capturable=device.type == "cuda",
+        ),
     ]
+
+
+def set_rate(pair: list[torch.optim.Optimizer], rate: float) -> None:
+    """Let both go on at Muon's `rate`."""
+    for optimizer, share in zip(pair, (1.0, ADAM_SHARE), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"].fill_(rate * share)
 
 
 def advance(pair: list[torch.optim.Optimizer], rate: float) -> None:
     """Take a step of both at Muon's `rate`, and clear the gradients."""
-    for optimizer, share in zip(pair, (1.0, ADAM_SHARE), strict=True):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * share
+    set_rate(pair, rate)
+    for optimizer in pair:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

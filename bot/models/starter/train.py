@@ -26,6 +26,7 @@ from bot.models.starter.grammar import SCOPES
 from bot.models.starter.lessons import Plan
 from bot.models.starter.score import held_out_scenes, load, score_prompts, score_remix
 from bot.models.starter.sheet import prompt_sheet
+from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import Prompts, TextTrainer, build_text_encoders
 from bot.models.starter.tokens import learn_tokenizers
 from bot.models.starter.training import Pace, UnetTrainer, train
@@ -101,10 +102,8 @@ def run_unet(options: argparse.Namespace) -> None:
         encoders.load_state_dict(_read(options.folder / "text.pt")["encoders"])
     trainer = UnetTrainer(
         build_unet(),
-        plan,
         encoders=encoders,
         prompts=prompts,
-        seed=options.seed,
         rate=options.rate,
         device=options.device,
         compiled=options.compile,
@@ -112,8 +111,22 @@ def run_unet(options: argparse.Namespace) -> None:
     path = options.folder / "unet.pt"
     if options.resume and path.exists():
         trainer.load(path)
-    pace = Pace(options.steps, batch=options.batch, rate=options.rate, fall=options.fall)
-    train(trainer, pace, path, minutes=options.minutes)
+    pace = Pace(
+        options.steps,
+        rate=options.rate,
+        fall=options.fall,
+        ramp=options.ramp,
+        coarse=options.coarse,
+        report=options.report,
+    )
+    # Another seed after each checkpoint, or a stage would repeat the lessons of the last one.
+    stream = LessonStream(
+        plan,
+        batch=options.batch,
+        seed=options.seed + trainer.steps,
+        workers=options.workers,
+    )
+    train(trainer, stream, pace, path, minutes=options.minutes)
 
 
 def run_export(options: argparse.Namespace) -> None:
@@ -156,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(options.threads)
     options.device = torch.device(options.device)
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
     options.folder.mkdir(parents=True, exist_ok=True)
     options.run(options)
 
@@ -198,7 +213,15 @@ def _parser() -> argparse.ArgumentParser:
     unet.add_argument(
         "--fall", type=float, default=0.3, help="share of steps over which rate falls"
     )
+    unet.add_argument(
+        "--ramp", type=float, default=0.0, help="share of steps over which layouts come to vary"
+    )
+    unet.add_argument(
+        "--coarse", type=float, default=0.0, help="share of steps rendered in a hurry"
+    )
     unet.add_argument("--minutes", type=float, default=math.inf)
+    unet.add_argument("--workers", type=int, default=0, help="processes that make the lessons")
+    unet.add_argument("--report", type=int, default=100, help="steps between checkpoints")
     unet.add_argument("--sizes", action="store_true", help="train on portrait and landscape too")
     unet.add_argument("--words", action="store_true", help="read prompts, not attributes")
     unet.add_argument("--compile", action="store_true", help="use torch.compile")

@@ -14,7 +14,7 @@ CHANNELS = 3
 SCALE = 1.5
 """Latents are RGB in -1..1 times this."""
 LATENT_SIDE = 64
-WIDTHS = (24, 32, 64, 192)
+WIDTHS = (32, 64, 96, 224)
 _SIZE_EMBEDDING = 8
 
 

@@ -15,17 +15,22 @@ from bot.models.starter.layout import layout_numbers
 from bot.models.starter.lessons import KEEP, LAST, LessonMaker, Plan
 from bot.models.starter.muon import orthogonal
 from bot.models.starter.render import render
+from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import ATTRIBUTES
 from bot.models.starter.training import Pace, UnetTrainer, train
 from bot.models.starter.unet import SCALE, build_unet, predict_x0, sigmas
 
 PLAN = Plan(SCOPES["full"], spread=0.5, draw=0.5, shapes=((16, 16), (24, 16)))
-PACE = Pace(steps=2, batch=4)
+PACE = Pace(steps=2)
 
 
-def trainer(plan: Plan = PLAN) -> UnetTrainer:
+def trainer() -> UnetTrainer:
     unet = build_unet(widths=(8, 16), sample_size=16, embedding=32)
-    return UnetTrainer(unet, plan, seed=0, rate=0.02, device=torch.device("cpu"))
+    return UnetTrainer(unet, rate=0.02, device=torch.device("cpu"))
+
+
+def stream(plan: Plan = PLAN, *, batch: int = 4, workers: int = 0) -> LessonStream:
+    return LessonStream(plan, batch=batch, seed=0, workers=workers)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -37,7 +42,7 @@ def test_a_stage_trains_saves_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "unet.pt"
     first = trainer()
     before = {name: value.clone() for name, value in first.unet.state_dict().items()}
-    train(first, PACE, path)
+    train(first, stream(), PACE, path)
     assert (first.steps, first.seen) == (2, 8)
     changed = [not torch.equal(before[n], v) for n, v in first.unet.state_dict().items()]
     assert sum(changed) > 0.8 * len(changed)
@@ -47,15 +52,32 @@ def test_a_stage_trains_saves_and_goes_on(tmp_path: Path) -> None:
     assert (second.steps, second.seen) == (2, 8)
     assert same(first.unet, second.unet)
     assert same(first.averaged, second.averaged)
-    train(second, PACE, path)
+    train(second, stream(), PACE, path)
     assert second.steps == 4
     assert not same(first.unet, second.unet)
 
 
 def test_training_lowers_the_error() -> None:
-    own = trainer(Plan(SCOPES["single"], draw=1.0, shapes=((16, 16),)))
-    errors = [own.step(Pace(steps=80, batch=8), 0.02)["draw"] for _ in range(80)]
+    own = trainer()
+    lessons = stream(Plan(SCOPES["single"], draw=1.0, shapes=((16, 16),)), batch=8).lessons()
+    errors = [float(own.step(next(lessons), 0.02).mean()) for _ in range(80)]
     assert sum(errors[-10:]) < 0.85 * sum(errors[:10])
+
+
+def test_workers_make_lessons_of_their_own_and_hear_how_wide_layouts_are() -> None:
+    alone, own = stream(), stream(workers=2)
+    own.spread = alone.spread = 0.0
+    made = own.lessons()
+    first, second, mine = next(made), next(made), next(alone.lessons())
+    # The first worker makes what the seed makes; the second something else.
+    assert torch.equal(first.noisy, mine.noisy)
+    assert first.captions == mine.captions != second.captions
+
+
+def test_layouts_widen_over_the_ramp() -> None:
+    pace = Pace(steps=100, ramp=0.4)
+    assert [pace.widened(step) for step in (0, 20, 40, 99)] == [0, 0.5, 1, 1]
+    assert Pace(steps=100).widened(0) == 1
 
 
 def test_lessons_below_keep_give_the_source_back() -> None:
