@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bot.imaging.metadata import Metadata, from_json, from_parameters, to_json, to_parameters
 from bot.recall import parameters_of, wish_of_job, wish_of_metadata
 from bot.request import SIZES, ImageRequest, ModelChoice, Style
+from bot.store import Job, JobState
 
 LARGE = ModelChoice("large", "/models/large", "large", size=1024)
 STYLE = Style("cut", lora="/loras/cut.safetensors", lora_weight=-0.5)
 REQUEST = ImageRequest("a cat", 1, 7, size=SIZES["wide"], model=LARGE, style=STYLE)
 
 
+def job_of(parameters: dict[str, Any]) -> Job:
+    return Job("0123456789ab", "imagine", JobState.DONE, 7, 0.0, 0.0, parameters=parameters)
+
+
 def test_a_job_keeps_model_and_lora() -> None:
     kept = parameters_of(REQUEST)
     assert (kept["model"], kept["lora"], kept["lora_weight"]) == ("large", "cut", -0.5)
-    wish = wish_of_job(kept, models=["tiny", "large"])
+    wish = wish_of_job(job_of(kept), models=["tiny", "large"])
     assert (wish.model, wish.style, wish.size, wish.seed) == ("large", "cut", "wide", 7)
-    assert wish_of_job(kept, models=["tiny"]).model is None
+    assert wish_of_job(job_of(kept), models=["tiny"]).model is None
     # What an earlier release wrote knows no models.
     del kept["model"]
-    assert wish_of_job(kept, models=["tiny"]).model is None
+    assert wish_of_job(job_of(kept), models=["tiny"]).model is None
 
 
 METADATA = Metadata(

@@ -41,7 +41,9 @@ def recovery_of(studio: Any, reply: FakeReply) -> Recovery:
     async def as_it_is(wish: Wish) -> Wish:
         return wish
 
-    return Recovery(studio, reply_for=lambda job: reply, refresh=as_it_is)
+    return Recovery(
+        studio, reply_for=lambda job: reply, refresh=as_it_is, asker_of=lambda job: ASKER
+    )
 
 
 async def orphan(store: Store, job_id: str) -> None:

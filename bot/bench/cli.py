@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import logging
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +28,38 @@ log = logging.getLogger(__name__)
 def run(argv: Sequence[str]) -> int:
     """Run the bench; return the exit status."""
     options = parse(argv)
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     from bot.bench.weights import bench_folder
 
-    with tempfile.TemporaryDirectory(prefix="turbocord-bench-") as scratch:
-        device, folder, size = bench_folder(options.weights, options.device, Path(scratch))
+    with contextlib.ExitStack() as stack:
+        scratch = options.keep or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="turbocord-bench-"))
+        )
+        device, folder, size = bench_folder(options.weights, options.device, scratch)
+        measure = partial(_measure, folder=folder, device=device, size=size, scratch=scratch)
+        if options.prepare:
+            return 0 if measure("ours", "--settle-only") else 1
         results: dict[str, Any] = {"about": about(options.weights, device, size)}
+        results["about"]["compiled_before"] = bool(options.keep)
         sides: dict[str, list[dict[str, Any]]] = {"baseline": [], "ours": []}
         pictures: dict[str, list[Any]] = {}
         for number in range(1 if options.quick else options.rounds):
             for side, found in sides.items():
                 log.info("Round %d: %s", number + 1, side)
-                out = Path(scratch) / f"{side}-{number}"
-                out.mkdir()
-                if not _measure(side, folder, device, size, out, quick=options.quick):
+                out = scratch / f"{side}-{number}"
+                out.mkdir(exist_ok=True)
+                more = ("--quick",) if options.quick else ()
+                if not measure(side, "--out", str(out), *more):
                     log.error("The %s side could not be measured; see above.", side)
                     return 1
                 found.append(json.loads((out / f"{side}.json").read_text(encoding="utf-8")))
                 with np.load(out / f"{side}.npz") as kept:
                     pictures[side] = [kept[name] for name in kept.files]
+                if options.json:
+                    # Not judged yet; what there is if the run is cut short.
+                    _write(options.json, {**results, "unjudged": sides})
     from bot.bench.measure import difference
 
     # Precision decides how far kernels of another batch size may round another way.
@@ -65,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
         results[side] = best_of(found)
     results["ratios"] = report.ratios(results["baseline"], results["ours"])
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        _write(options.json, results)
     report.show(results)
     return 0
 
@@ -80,8 +95,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0 or mps")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--quick", action="store_true", help="few repeats, one round")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep random weights and what is compiled there, for the next run",
+    )
+    parser.add_argument(
+        "--prepare", action="store_true", help="fill the folder of --keep and measure nothing"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="how often both sides take turns")
     return parser.parse_args(argv)
+
+
+def _write(path: Path, results: Any) -> None:
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def best_of(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -139,12 +167,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _measure(side: str, folder: Path, device: str, size: int, out: Path, *, quick: bool) -> bool:
+def _measure(side: str, *more: str, folder: Path, device: str, size: int, scratch: Path) -> bool:
+    """Run one side in a process of its own; return whether it ended well."""
     command = [
         *(sys.executable, "-W", "ignore", "-m", "bot.bench.measure", side),
         *("--folder", str(folder), "--device", device, "--size", str(size)),
-        *("--out", str(out), "--born", str(time.time())),
-        *(("--quick",) if quick else ()),
+        *("--cache", str(scratch / "cache"), "--born", str(time.time()), *more),
     ]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import statistics
 import sys
 import time
@@ -27,6 +28,8 @@ from bot.bench.workload import (
 )
 from bot.engine.scheduler import percentile
 
+log = logging.getLogger(__name__)
+
 
 async def measure(side: Side, work: Workload, born: float) -> tuple[dict[str, Any], list[Any]]:
     """Return one side's figures, and the pictures by which its output is judged.
@@ -37,6 +40,7 @@ async def measure(side: Side, work: Workload, born: float) -> tuple[dict[str, An
     figures: dict[str, Any] = {"first_picture_s": time.time() - born}
     await side.settle()
     figures["full_speed_s"] = time.time() - born
+    log.info("Settled %.1f s after the start", figures["full_speed_s"])
 
     draws = gate_draws(work.gate, work.size)
     alone = [await side.draw(draw, 0) for draw in draws]
@@ -46,10 +50,12 @@ async def measure(side: Side, work: Workload, born: float) -> tuple[dict[str, An
     figures["latency_ms"] = {
         case: await _latency(side, case, work.size, work.repeats) for case in LATENCY_CASES
     }
+    log.info("Latency: %s", figures["latency_ms"])
     figures["users"] = {
         str(users): await _crowd(side, users, requests, work.size)
         for users, requests in work.requests_per_user.items()
     }
+    log.info("Users: %s", figures["users"])
     figures["peak_memory_bytes"] = peak_memory()
     return {**figures, **side.details()}, alone
 
@@ -117,13 +123,21 @@ def peak_memory() -> int:
 
 async def run(options: argparse.Namespace) -> None:
     """Measure one side and leave the figures and pictures in `options.out`."""
-    out = Path(options.out)
+    folder, cache = Path(options.folder), Path(options.cache)
     work = workload(options.size, quick=options.quick)
-    async with open_side(options.side, Path(options.folder), options.device, out) as side:
+    async with open_side(options.side, folder, options.device, cache) as side:
+        if options.settle_only:
+            await side.draw(latency_draw("txt2img_2", work.size, 0), 0)
+            await side.settle()
+            return
         figures, pictures = await measure(side, work, options.born)
         del side
     if options.side == "ours":
-        figures["floor"] = floor(Path(options.folder), options.device, options.size)
+        try:
+            figures["floor"] = floor(folder, options.device, options.size, cache)
+        except RuntimeError:
+            log.exception("The floor cannot be measured")
+    out = Path(options.out)
     np.savez_compressed(out / f"{options.side}.npz", *pictures)
     (out / f"{options.side}.json").write_text(json.dumps(figures), encoding="utf-8")
 
@@ -136,10 +150,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--device", required=True)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--born", type=float, required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--cache", required=True)
+    parser.add_argument("--out")
+    parser.add_argument("--settle-only", action="store_true")
     parser.add_argument("--quick", action="store_true")
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="  %(asctime)s %(message)s", datefmt="%H:%M:%S")
     asyncio.run(run(parse(sys.argv[1:])))

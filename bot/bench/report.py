@@ -116,7 +116,9 @@ def show(results: Mapping[str, Any]) -> None:
 
 def floor_line(results: Mapping[str, Any]) -> str:
     """Return how far a 2-step picture is from what the device's arithmetic allows."""
-    floor = results["ours"]["floor"]
+    floor = results["ours"].get("floor")
+    if floor is None:
+        return "floor: not measured; see above"
     return (
         f"floor: {floor['picture_ms']:.1f} ms a 2-step picture at {floor['matmul_tflops']:.2f} "
         f"TFLOP/s; {floor['measured_ms']:.1f} ms in a batch of {floor['rows']}, "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,6 +33,28 @@ class Side(Protocol):
 
     def details(self) -> dict[str, Any]:
         """Return what else is worth keeping of the run."""
+
+
+@contextmanager
+def noise_in_full() -> Iterator[None]:
+    """Have half-precision noise drawn on the CPU in fp32, and rounded.
+
+    Before torch 2.13 the same seed gave other random numbers for the two, and so another picture
+    than ours, which is the same in every precision.
+    """
+    drawn = torch.randn
+
+    def randn(*size: Any, dtype: torch.dtype | None = None, **options: Any) -> torch.Tensor:
+        generator = options.get("generator")
+        if dtype not in (torch.float16, torch.bfloat16) or generator is None:
+            return drawn(*size, dtype=dtype, **options)
+        return drawn(*size, dtype=torch.float32, **options).to(dtype)
+
+    torch.randn = randn
+    try:
+        yield
+    finally:
+        torch.randn = drawn
 
 
 class Stock:
@@ -119,8 +141,14 @@ class Ours:
 async def open_side(name: str, folder: Path, device: str, cache: Path) -> AsyncIterator[Side]:
     """Load one side, and put it away at the end."""
     if name == "baseline":
-        yield Stock(folder, torch.device(device))
+        with noise_in_full():
+            yield Stock(folder, torch.device(device))
         return
+    if device.startswith("cuda"):
+        from bot.engine import cuda
+
+        # Nothing is asked for meanwhile, so that no lull need be waited for.
+        cuda.QUIET_SECONDS = cuda.SETTLE_SECONDS
     scheduler = build_scheduler(str(folder), device=device, cache=cache, max_per_member=1024)
     await scheduler.start()
     try:

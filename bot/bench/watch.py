@@ -45,9 +45,9 @@ class Watch:
             self.outcomes[key].append(outcome)
             return outcome
 
-        async def watched_resume(reply: Any, wish: Any, job: Any) -> Outcome:
+        async def watched_resume(reply: Any, wish: Any, job: Any, asker: Any) -> Outcome:
             key = self._keys.get(job.job_id, job.job_id)
-            outcome: Outcome = await resume(reply, wish, job)
+            outcome: Outcome = await resume(reply, wish, job, asker)
             self.outcomes[key].append(outcome)
             return outcome
 

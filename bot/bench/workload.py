@@ -39,7 +39,7 @@ def workload(size: int, *, quick: bool) -> Workload:
     """Return how much to draw."""
     if quick:
         return Workload(size, repeats=3, requests_per_user={1: 3, 4: 2, 16: 2})
-    return Workload(size, repeats=9, requests_per_user={1: 12, 4: 6, 16: 4, 64: 2})
+    return Workload(size, repeats=7, requests_per_user={1: 8, 4: 4, 16: 3, 64: 1})
 
 
 def latency_draw(case: str, size: int, number: int) -> Draw:

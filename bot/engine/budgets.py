@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from bot.engine.costs import Costs
 from bot.engine.protocol import Pipeline
 from bot.errors import WeightsUnavailable
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Refinable(Protocol):
+    """A budget that is guessed at first and measured when the device is at its best."""
+
+    def __call__(self, pipeline: Any) -> int:
+        """Return rows to begin with."""
+
+    def refine(self, pipeline: Any) -> int | None:
+        """Measure and return the rows to go on with; None where they stand already."""
 
 
 class Budgets:
@@ -21,6 +32,21 @@ class Budgets:
         """The name of the model whose costs are in use; None where that is to be seen."""
         self._budget = budget
         self._known: dict[str, tuple[Costs, int]] = {}
+        self._refined: set[str | None] = set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the rows of the model that is in are not to be refined any more."""
+        return self.model in self._refined or not isinstance(self._budget, Refinable)
+
+    def refine(self, pipeline: Pipeline[Any]) -> int | None:
+        """Return better-founded rows for the model that is in; None where they stand."""
+        if self.model is None or self.settled or not pipeline.full_speed:
+            return None
+        # Once, whatever comes of it: a measurement that fails would fail again.
+        self._refined.add(self.model)
+        assert isinstance(self._budget, Refinable)
+        return self._budget.refine(pipeline)
 
     def enter(self, pipeline: Pipeline[Any]) -> tuple[Costs, int]:
         """Return costs and rows of the model that is in, and get the pipeline ready for them."""

@@ -20,6 +20,9 @@ WORTH_IT = 1.10
 
 ROWS = (1, 2, 4, 8, 16)
 
+FIRST_ROWS = 8
+"""What an accelerator begins with, until it is at its speed and can be measured."""
+
 
 def choose_rows(seconds: Mapping[int, float], *, worth: float = WORTH_IT) -> int:
     """Return the batch to use, given the seconds that a picture's way takes in each.
@@ -65,32 +68,44 @@ def measure(
     return found
 
 
-def calibrated(
-    pipeline: Pipeline[Any], *, size: int, versions: str, folder: Path, seconds: float = 2.0
-) -> int:
-    """Return the budget remembered for this model, device and `versions`, or measure it."""
-    path = folder / "calibration.json"
-    machine = f"{platform.machine()} {platform.processor()}".strip()
-    key = " | ".join((pipeline.model_name, pipeline.device_name, machine, versions, str(size)))
-    known = _read(path)
-    if isinstance(rows := known.get(key), int) and rows > 0:
+class Calibration:
+    """The batch budgets of devices, measured once and remembered in a file of `folder`.
+
+    `versions` says with what they were measured; with others they are measured anew.
+    """
+
+    def __init__(self, folder: Path, versions: str) -> None:
+        self.path = folder / "calibration.json"
+        self.versions = versions
+
+    def remembered(self, pipeline: Pipeline[Any], size: int) -> int | None:
+        """Return the budget of an earlier start for this model, device and `size`."""
+        rows = _read(self.path).get(self._key(pipeline, size))
+        return rows if isinstance(rows, int) and rows > 0 else None
+
+    def measure(self, pipeline: Pipeline[Any], size: int, *, seconds: float = 2.0) -> int:
+        """Measure the budget on a pipeline at full speed, and remember it."""
+        started = time.perf_counter()
+        # Measured at full speed: a device bound by its host would ask for far too large batches.
+        pipeline.prepare(ROWS[-1])
+        while pipeline.improve(0.0):
+            pass
+        times = measure(pipeline, size=size, seconds=seconds)
+        rows = choose_rows(times)
+        log.info(
+            "Calibrated %s in %.1f s: %s; at most %d UNet rows a call",
+            pipeline.device_name,
+            time.perf_counter() - started,
+            ", ".join(f"{n} in {took * 1000:.0f} ms" for n, took in times.items()),
+            rows,
+        )
+        _write(self.path, {**_read(self.path), self._key(pipeline, size): rows})
         return rows
-    started = time.perf_counter()
-    # Measured at full speed: a device bound by its host would ask for far too large batches.
-    pipeline.prepare(ROWS[-1])
-    while pipeline.improve(0.0):
-        pass
-    times = measure(pipeline, size=size, seconds=seconds)
-    rows = choose_rows(times)
-    log.info(
-        "Calibrated %s in %.1f s: %s; at most %d UNet rows a call",
-        pipeline.device_name,
-        time.perf_counter() - started,
-        ", ".join(f"{n} in {took * 1000:.0f} ms" for n, took in times.items()),
-        rows,
-    )
-    _write(path, {**known, key: rows})
-    return rows
+
+    def _key(self, pipeline: Pipeline[Any], size: int) -> str:
+        machine = f"{platform.machine()} {platform.processor()}".strip()
+        parts = (pipeline.model_name, pipeline.device_name, machine, self.versions, str(size))
+        return " | ".join(parts)
 
 
 def _draw_once(pipeline: Pipeline[Any], rows: int, size: int, clock: Callable[[], float]) -> float:

@@ -25,8 +25,11 @@ TEXT_ROWS = 4
 QUIET_SECONDS = 20.0
 """Compiling holds the device's thread for a minute when its cache is cold: only after a lull."""
 
+SETTLE_SECONDS = 0.5
+"""A capture holds the thread for a second: not right after a request, when the next may follow."""
+
 COMPILE_TOLERANCE = 0.02
-"""Largest difference, as a share of the output's spread, that compiled blocks may make in fp16."""
+"""Root mean square of what compiled blocks may change in fp16, as a share of the output's own."""
 
 
 @dataclass(slots=True)
@@ -81,8 +84,6 @@ class CudaPipeline(TurboPipeline):
     ) -> None:
         super().__init__(model)
         torch.cuda.set_device(self.device)
-        # Shapes are few and come back, so trying the convolution kernels once pays.
-        torch.backends.cudnn.benchmark = True
         os.environ.setdefault(
             "TORCHINDUCTOR_CACHE_DIR", str((cache or cache_folder()) / "inductor")
         )
@@ -118,7 +119,7 @@ class CudaPipeline(TurboPipeline):
     @inference
     def improve(self, idle_seconds: float) -> bool:
         """Capture one more graph, or compile after a lull; False when all is done or must wait."""
-        if self._graphs is None:
+        if self._graphs is None or 0.0 < idle_seconds < SETTLE_SECONDS:
             return False
         if self._graphs.capture_next():
             return True
@@ -209,12 +210,16 @@ class CudaPipeline(TurboPipeline):
         except Exception:
             log.exception("The blocks cannot be compiled; going on without")
             return
-        worst = float((compiled - expected).abs().max() / expected.float().std())
-        if not worst <= COMPILE_TOLERANCE:
-            log.warning("Compiled blocks differ by %.3f of the spread; going on without", worst)
+        changed = (compiled.float() - expected.float()).square().mean().sqrt()
+        share = float(changed / expected.float().square().mean().sqrt())
+        if not share <= COMPILE_TOLERANCE:
+            log.warning("Compiled blocks differ by %.4f of the output; going on without", share)
             return
         assert self._graphs is not None
         old = self._graphs.calls[0]
+        # First, so that the memory of both sets of graphs is never needed at the same time.
+        old.release()
+        torch.cuda.empty_cache()
         graphed = GraphedCall(
             "compiled unet", self._compiled_rows, CudaCapture(self.device), max_rows=old.buckets[-1]
         )
@@ -222,10 +227,13 @@ class CudaPipeline(TurboPipeline):
         while graphed.capture_next():
             pass
         graphed.eager = self._eager_rows
-        old.release()
         self._graphs.calls[0] = graphed
         self._denoise = lambda *rows: graphed(*rows)[0]
-        log.info("Compiled and captured in %.1f s", time.perf_counter() - started)
+        log.info(
+            "Compiled and captured in %.1f s; the output changed by %.4f",
+            time.perf_counter() - started,
+            share,
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -15,6 +15,7 @@ from bot.errors import StartupError, WeightsUnavailable
 from bot.request import Lora
 
 if TYPE_CHECKING:
+    from bot.engine.calibration import Calibration
     from bot.engine.pipeline import TurboPipeline
     from bot.engine.seat import Seat
     from bot.models.loader import LoadedModel
@@ -65,7 +66,7 @@ def build_scheduler(
     makers: list[Callable[[], Seat]] = []
     for name in devices:
         makers += plan.on_cpu(engines) if name == "cpu" else [plan.on_accelerator(name)]
-    return BatchScheduler(makers, budget=plan.budget, **limits)
+    return BatchScheduler(makers, budget=_Budget(plan), **limits)
 
 
 def find_devices(wanted: str) -> list[str]:
@@ -171,22 +172,43 @@ class _Plan:
                     exit_code=exit_codes.MODEL,
                 ) from error
 
-    def budget(self, seat: Seat) -> int:
-        """Return the batch budget: as fixed, or measured now or at an earlier start."""
+
+class _Budget:
+    """The batch budget of each device: as fixed, as remembered, or measured.
+
+    A CPU is measured before it draws, in two seconds. An accelerator is at its speed only when its
+    graphs are captured; members must not wait for that, so it begins with a guess.
+    """
+
+    def __init__(self, plan: _Plan) -> None:
+        self.plan = plan
+
+    def __call__(self, seat: Seat) -> int:
+        from bot.engine.calibration import FIRST_ROWS, ROWS
+
+        calibration, size = self._calibration(), seat.pipeline.model.default_size
+        with _CALIBRATING:
+            rows = self.plan.max_batch or calibration.remembered(seat, size)
+            if rows is None and seat.pipeline.device.type == "cpu":
+                rows = calibration.measure(seat, size)
+        seat.prepare(rows or ROWS[-1])
+        return rows or FIRST_ROWS
+
+    def refine(self, seat: Seat) -> int | None:
+        calibration, size = self._calibration(), seat.pipeline.model.default_size
+        if self.plan.max_batch or calibration.remembered(seat, size):
+            return None
+        return calibration.measure(seat, size)
+
+    def _calibration(self) -> Calibration:
         import diffusers
         import torch
 
-        from bot.engine.calibration import calibrated
+        from bot.engine.calibration import Calibration
         from bot.engine.cpu import cores
         from bot.models.tiny import cache_folder
 
-        with _CALIBRATING:
-            rows = self.max_batch or calibrated(
-                seat,
-                size=seat.pipeline.model.default_size,
-                versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}, "
-                f"{cores()} cores",
-                folder=self.cache or cache_folder(),
-            )
-        seat.prepare(rows)
-        return rows
+        return Calibration(
+            self.plan.cache or cache_folder(),
+            f"torch {torch.__version__}, diffusers {diffusers.__version__}, {cores()} cores",
+        )

@@ -199,7 +199,7 @@ class BatchScheduler:
             ready=self._state == "ready",
             state=self._state,
             full_speed=len(self._ready) == len(self._makers)
-            and all(pipeline.full_speed for pipeline in loaded),
+            and all(worker.full_speed for worker in self._workers),
             model_name=loaded[0].model_name if loaded else "",
             device_names=tuple(pipeline.device_name for pipeline in loaded),
             waiting=len(self._backlog),

@@ -36,6 +36,9 @@ IDLE_SECONDS = 5.0
 PATIENCE_SECONDS = 0.05
 """How long a thread sleeps that has nothing to draw until others release the weights."""
 
+SETTLING_SECONDS = 0.25
+"""And while there are graphs to capture yet."""
+
 IMPROVE_EVERY = 8
 """While there is work, every so many turns the pipeline may capture one graph."""
 
@@ -125,6 +128,13 @@ class DeviceWorker(Generic[S]):
         return not self._thread.is_alive()
 
     @property
+    def full_speed(self) -> bool:
+        """Whether there is nothing left to capture, compile or measure."""
+        return (
+            self.pipeline is not None and self.pipeline.full_speed and self._budgets.settled
+        ) or not self._improving
+
+    @property
     def retired(self) -> bool:
         """Whether the worker was told to end."""
         return self._retired.is_set()
@@ -133,6 +143,7 @@ class DeviceWorker(Generic[S]):
         try:
             self.pipeline = self.make_pipeline()
             self.costs, self.batch.max_rows = self._budgets.enter(self.pipeline)
+            self._idle_since = time.perf_counter()
             self._supervisor.worker_ready(self)
             while not self.retired:
                 self._turn(self.pipeline)
@@ -184,10 +195,14 @@ class DeviceWorker(Generic[S]):
         try:
             if self._improving and pipeline.improve(now - self._idle_since):
                 return 0.0
+            if idle and (rows := self._budgets.refine(pipeline)):
+                self.batch.max_rows = rows
         except Exception:
             log.exception("%s cannot be made faster; going on as it is", self.name)
             self._improving = False
-        return IDLE_SECONDS if idle else 0.0
+        if not idle:
+            return 0.0
+        return IDLE_SECONDS if pipeline.full_speed else SETTLING_SECONDS
 
     def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
         """Start the next jobs of the backlog that fit; False when there are none."""

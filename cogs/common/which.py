@@ -47,6 +47,11 @@ class WhichPicture(discord.ui.DynamicItem[discord.ui.Select[Any]], template=TEMP
         assert isinstance(item, discord.ui.Select)
         return cls(item, int(match["mention"]))
 
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Act on a choice only if no other process, and no earlier copy of it, has."""
+        took: bool = await interaction.client.takes(interaction.id)
+        return took
+
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Hand the choice to the mentions cog; whatever goes wrong becomes a sentence."""
         assert interaction.data is not None

@@ -136,7 +136,9 @@ def test_measures_a_side(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         size=64,
         born=time.time(),
         out=str(tmp_path),
+        cache=str(tmp_path / "cache"),
         quick=True,
+        settle_only=False,
     )
     asyncio.run(measure.run(options))
     found = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bot.engine.calibration import calibrated, choose_rows, measure
+from bot.engine.calibration import Calibration, choose_rows, measure
 from bot.engine.null import NullPipeline, NullSample
+from bot.engine.scheduler import BatchScheduler
 from bot.request import Draw
 
 
@@ -83,7 +85,8 @@ def test_remembers_per_model_and_version(tmp_path: Path, caplog: pytest.LogCaptu
     pipeline = TimedPipeline(Clock(), base=0.0, each=0.0)
 
     def ask(versions: str) -> int:
-        return calibrated(pipeline, size=64, versions=versions, folder=tmp_path / "new")
+        calibration = Calibration(tmp_path / "new", versions)
+        return calibration.remembered(pipeline, 64) or calibration.measure(pipeline, 64)
 
     rows = ask("torch 1")
     trials = len(pipeline.trials)
@@ -94,3 +97,49 @@ def test_remembers_per_model_and_version(tmp_path: Path, caplog: pytest.LogCaptu
     (tmp_path / "new" / "calibration.json").write_text("{broken", encoding="utf-8")
     ask("torch 1")
     assert "Ignoring" in caplog.text
+
+
+class Guessed:
+    """A budget that begins with 3 rows and is measured as 5."""
+
+    def __init__(self) -> None:
+        self.measured = 0
+
+    def __call__(self, pipeline: NullPipeline) -> int:
+        return 3
+
+    def refine(self, pipeline: NullPipeline) -> int | None:
+        self.measured += 1
+        return 5
+
+
+class Warming(NullPipeline):
+    """At full speed after two graphs."""
+
+    graphs = 0
+
+    @property
+    def full_speed(self) -> bool:  # type: ignore[override]
+        return self.graphs == 2
+
+    def improve(self, idle_seconds: float) -> bool:
+        if self.full_speed:
+            return False
+        self.graphs += 1
+        return True
+
+
+async def test_a_guess_is_measured_once_at_full_speed() -> None:
+    budget = Guessed()
+    scheduler = BatchScheduler([Warming], budget=budget)
+    await scheduler.start()
+    try:
+        assert scheduler.stats().max_rows in {(3,), (5,)}
+        while not scheduler.stats().full_speed:  # noqa: ASYNC110 - a thread's doing
+            await asyncio.sleep(0.01)
+        assert scheduler.stats().max_rows == (5,)
+        assert budget.measured == 1
+        await scheduler.submit([Draw("a", 1)], guild_id=1, user_id=1).result()
+        assert budget.measured == 1
+    finally:
+        await scheduler.stop(0)

@@ -9,7 +9,8 @@ import zlib
 
 from PIL import Image
 
-from bot.imaging.metadata import Metadata, exif_bytes, png_info
+from bot.imaging.metadata import Metadata, exif_bytes, png_texts
+from bot.imaging.png_chunks import with_chunks
 from tests.imaging.pictures import encode, gradient, png_chunk, with_chunk
 
 METADATA = Metadata(
@@ -55,7 +56,7 @@ def described() -> list[bytes]:
     exif = exif_bytes(METADATA)
     others = "a cat\nNegative prompt: dog\nSteps: 4, Seed: 9, CFG scale: 1.5, Size: 512x512"
     return [
-        encode(small, "PNG", pnginfo=png_info(METADATA)),
+        with_chunks(encode(small, "PNG"), png_texts(METADATA)),
         encode(small, "JPEG", exif=exif),
         encode(small, "WEBP", exif=exif),
         with_chunk(encode(small, "PNG"), b"tEXt", b"parameters\0" + others.encode("latin-1")),

@@ -218,8 +218,8 @@ async def test_a_value_nobody_could_choose_is_named(place: Town) -> None:
     """Text that is too much for a guild's settings is said in words, not in an apology."""
     for form, typed, said in (
         ("Limits", "999999999999/1", "guild"),
-        ("Blocked words", "x" * 200, "words"),
-        ("Blocked words", "\n".join(str(number) for number in range(600)), "words"),
+        ("Blocked words", "x" * 200, "more than 100 characters"),
+        ("Blocked words", "\n".join(str(number) for number in range(600)), "600 words"),
     ):
         modal, message = await opened(place, form)
         data = submission(modal)
