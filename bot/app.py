@@ -10,7 +10,7 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,9 +27,10 @@ from bot.errors import StartupError
 from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
 from bot.imaging.intake import Intake
 from bot.journal import Journal
+from bot.models.choices import model_choices
 from bot.policy import Defaults
 from bot.ratelimit import Quota, RateLimiter
-from bot.request import SIZES
+from bot.request import SIZES, ModelChoice, Style
 from bot.service import ImageService, Scheduler
 from bot.store import Store
 from bot.studio import Studio
@@ -108,12 +109,17 @@ async def started(
             max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        # What cannot be right is told before anything is loaded.
+        models = model_choices(settings.model, settings.models)
+        styles = load_styles(
+            settings.styles, loras=settings.loras, find_loras=settings.ray_address is None
+        )
         check = check_of(settings)
         if check is not None:
             parts.check = check.stats
             await check.start()
             stack.push_async_callback(check.stop)
-        scheduler = scheduler or scheduler_of(settings)
+        scheduler = scheduler or scheduler_of(settings, models, styles)
         parts.engine = scheduler.stats
         await scheduler.start()
         stack.push_async_callback(scheduler.stop, settings.drain_seconds)
@@ -141,8 +147,9 @@ async def started(
         studio = Studio(
             service=service,
             journal=journal,
-            defaults=defaults_of(settings),
-            styles=load_styles(settings.styles),
+            defaults=defaults_of(settings, next(iter(models.values()))),
+            styles=styles,
+            models=models,
         )
         studio.observers.append(ops.metrics.observe)
         parts.requests = studio
@@ -234,8 +241,11 @@ def check_of(settings: Settings) -> PictureCheck | None:
     return PictureCheck(load)
 
 
-def scheduler_of(settings: Settings) -> Scheduler:
+def scheduler_of(
+    settings: Settings, models: Mapping[str, ModelChoice], styles: Mapping[str, Style]
+) -> Scheduler:
     """Return the engine that the settings ask for, not started yet."""
+    further = {choice.key: choice.source for choice in models.values() if choice.key}
     if settings.ray_address is not None:
         return build_remote_scheduler(
             settings.model,
@@ -245,6 +255,8 @@ def scheduler_of(settings: Settings) -> Scheduler:
             max_batch=settings.max_batch,
             compile=settings.compile,
             cache=settings.cache_dir,
+            models=further,
+            waiting_bytes=settings.models_waiting_bytes,
             max_pictures=settings.queue_total,
             max_per_guild=settings.queue_guild,
             max_per_member=settings.queue_member,
@@ -256,21 +268,33 @@ def scheduler_of(settings: Settings) -> Scheduler:
         vae=settings.vae,
         compile=settings.compile,
         cache=settings.cache_dir,
+        models=further,
+        waiting_bytes=settings.models_waiting_bytes,
+        loras=[style.adapter for style in styles.values() if style.adapter],
         max_pictures=settings.queue_total,
         max_per_guild=settings.queue_guild,
         max_per_member=settings.queue_member,
     )
 
 
-def defaults_of(settings: Settings) -> Defaults:
-    """Return the operator's defaults and ceilings."""
+def defaults_of(settings: Settings, model: ModelChoice) -> Defaults:
+    """Return the operator's defaults and ceilings, for the first model.
+
+    What the operator has not chosen is no less than what the catalogue says the model needs.
+    """
+    chosen, needed = settings.model_fields_set, model.steps or 0
+    steps, max_steps = settings.default_steps, settings.max_steps
+    guidance = settings.default_guidance
+    if "default_guidance" not in chosen and model.guidance is not None:
+        guidance = model.guidance
     return Defaults(
-        num_inference_steps=settings.default_steps,
+        num_inference_steps=steps if "default_steps" in chosen else max(steps, needed),
         strength=settings.default_strength,
-        guidance_scale=settings.default_guidance,
+        guidance_scale=guidance,
         size=settings.default_size,
         max_count=settings.max_count,
-        max_steps=settings.max_steps,
+        max_steps=max_steps if "max_steps" in chosen else max(max_steps, needed),
+        model=model,
     )
 
 

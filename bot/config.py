@@ -64,6 +64,17 @@ class Settings(BaseSettings):
         description="`starter`, a name from the catalogue, a folder in the sdxl-turbo layout, "
         "or one `.safetensors` file.",
     )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Further models, separated by commas, that members can choose; one at a time "
+        "is on the device.",
+    )
+    models_waiting_bytes: int = Field(
+        default=8 * 1024**3,
+        ge=0,
+        description="Host memory for models that wait for their turn; what does not fit is loaded "
+        "from disk again.",
+    )
     device: str = Field(default="auto", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:0,1`.")
     vae: Literal["auto", "fp32", "tiny"] = Field(
         default="auto",
@@ -109,6 +120,10 @@ class Settings(BaseSettings):
 
     styles: Path | None = Field(
         default=None, description="A TOML file with style presets beside the built-in ones."
+    )
+    loras: Path | None = Field(
+        default=None,
+        description="Folder of the LoRA files that styles name; empty is the styles file's own.",
     )
 
     # Fair use
@@ -209,6 +224,13 @@ class Settings(BaseSettings):
     def _split_ids(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(int(part) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @property

@@ -13,6 +13,7 @@
     ├── EngineError             ours to mend; logged with its cause
     │   ├── OutOfMemory         the device could not hold even one picture
     │   ├── BadOutput           NaN or black pixels, twice
+    │   ├── WeightsUnavailable  a model or LoRA that is configured cannot be loaded
     │   ├── EngineStalled       the device call never came back
     │   ├── CheckFailed         the picture check gave no verdict, so nothing is shown
     │   └── EngineStopping      the process is shutting down
@@ -161,6 +162,15 @@ class BadOutput(EngineError):
     """The model gave NaN or a black picture, and did so again in full precision."""
 
     default_code = "bad_output"
+
+
+class WeightsUnavailable(EngineError):
+    """A configured model or LoRA cannot be loaded; `details["name"]` says which.
+
+    The codes are `model_unavailable`, `lora_missing` and `lora_unfit`.
+    """
+
+    default_code = "model_unavailable"
 
 
 class EngineStalled(EngineError):

@@ -37,6 +37,7 @@ FLAGS: Final[dict[str, Flag]] = {
     "guidance": Flag("guidance_scale", float, "0 – 10"),
     "size": Flag("size", _size, ", ".join(SIZES)),
     "style": Flag("style", str, "/styles"),
+    "model": Flag("model", str, "/status"),
     "no": Flag("negative_prompt", str, "words"),
 }
 

@@ -15,6 +15,7 @@ from bot.request import (
     SIZES,
     Asker,
     ImageRequest,
+    ModelChoice,
     OnFlagged,
     Size,
     Style,
@@ -27,7 +28,10 @@ from bot.store import GuildSettings, NsfwPolicy
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The operator's defaults and ceilings, within which a guild may choose its own."""
+    """The operator's defaults and ceilings, within which a guild may choose its own.
+
+    `model` is the one they are for; None where there is nothing to choose.
+    """
 
     num_inference_steps: int = 2
     strength: float = 0.7
@@ -38,14 +42,41 @@ class Defaults:
     max_count: int = 4
     max_steps: int = 4
     nsfw_policy: NsfwPolicy = NsfwPolicy.OFF
+    model: ModelChoice | None = None
 
-    def within(self, chosen: GuildSettings) -> Defaults:
-        """Return what holds in a guild: its own choices, never above the operator's ceilings."""
-        max_steps = min(chosen.max_steps or self.max_steps, self.max_steps)
-        max_count = min(chosen.max_count or self.max_count, self.max_count)
+    def of(self, model: ModelChoice | None) -> Defaults:
+        """Return what holds for another model than the one these are for.
+
+        Its steps may be above the operator's ceiling: with fewer than it was made for it draws
+        nothing of use.
+        """
+        if model is None or model == self.model:
+            return self
+        steps = model.steps or self.num_inference_steps
+        guidance = self.guidance_scale if model.guidance is None else model.guidance
         return replace(
             self,
-            num_inference_steps=min(chosen.default_steps or self.num_inference_steps, max_steps),
+            model=model,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            max_steps=max(steps, min(self.max_steps, model.max_steps or self.max_steps)),
+        )
+
+    def within(self, chosen: GuildSettings, model: ModelChoice | None = None) -> Defaults:
+        """Return what holds in a guild: its own choices, never above the operator's ceilings.
+
+        A guild's steps are for the model it draws with by default; others come with their own.
+        """
+        holds = self.of(model)
+        usual = chosen.default_model or (self.model.name if self.model else None)
+        default_steps = chosen.default_steps
+        if holds.model is not None and holds.model.name != usual:
+            default_steps = None
+        max_steps = min(chosen.max_steps or holds.max_steps, holds.max_steps)
+        max_count = min(chosen.max_count or self.max_count, self.max_count)
+        return replace(
+            holds,
+            num_inference_steps=min(default_steps or holds.num_inference_steps, max_steps),
             strength=chosen.default_strength or self.strength,
             size=chosen.default_size or self.size,
             style=chosen.default_style or self.style,
@@ -94,10 +125,25 @@ def quotas(rules: GuildSettings) -> tuple[Quota | None, Quota | None]:
     return Quota(*guild) if guild else None, Quota(*member) if member else None
 
 
+def choose_model(
+    name: str | None, rules: GuildSettings, models: Mapping[str, ModelChoice]
+) -> ModelChoice | None:
+    """Return the model that a member names, or else the guild's, or the operator's first.
+
+    A guild's model that is configured no more is passed over. Raises BadParameter for a name that
+    is not configured. None where no models are known.
+    """
+    if name is not None:
+        if name not in models:
+            raise BadParameter(name="model", value=name[:40], allowed=", ".join(models) or "–")
+        return models[name]
+    return models.get(rules.default_model or "") or next(iter(models.values()), None)
+
+
 def resolve(
     wish: Wish, asker: Asker, defaults: Defaults, styles: Mapping[str, Style] | None = None
 ) -> ImageRequest:
-    """Return the complete request for `wish`.
+    """Return the complete request for `wish`, drawn with the model that `defaults` are for.
 
     Raises BadParameter naming the value and what is allowed instead.
     """
@@ -118,12 +164,12 @@ def resolve(
         0.01,
         1.0,
     )
+    own = defaults.num_inference_steps
     steps = int(
         _within(
             "steps",
             wish.num_inference_steps
-            or (style.num_inference_steps if style else None)
-            or defaults.num_inference_steps,
+            or min((style.num_inference_steps if style else None) or own, defaults.max_steps),
             1,
             defaults.max_steps,
         )
@@ -146,6 +192,7 @@ def resolve(
         strength=strength,
         sources=wish.sources,
         style=style,
+        model=defaults.model,
         private=wish.private,
         scale=wish.scale,
         on_flagged=on_flagged(defaults.nsfw_policy, asker),

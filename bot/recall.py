@@ -6,12 +6,15 @@ forge: whatever is read here is a wish like any other and passes `bot.policy.res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from bot.imaging.metadata import Metadata
 from bot.request import SIZES, ImageRequest, PictureSource, Wish
 from bot.store import Job
+
+NATIVE_SCALES: Final = (2, 1)
+"""How many times the named sizes a picture may have: models are made for 512 or 1024 pixels."""
 
 
 def parameters_of(request: ImageRequest) -> dict[str, Any]:
@@ -26,6 +29,9 @@ def parameters_of(request: ImageRequest) -> dict[str, Any]:
         "seed": request.seed,
         "strength": request.strength,
         "style": request.style.name if request.style else None,
+        "lora": request.adapter.name if request.adapter else None,
+        "lora_weight": request.adapter.weight if request.adapter else None,
+        "model": request.model.name if request.model else None,
         "private": request.private,
         "scale": request.scale,
         "sources": [_source_to_json(source) for source in request.sources],
@@ -61,10 +67,15 @@ def sources_of(parameters: Mapping[str, Any], job_id: str) -> tuple[PictureSourc
     )
 
 
-def wish_of_job(job: Job) -> Wish:
-    """Return the wish that a stored job was."""
+def wish_of_job(job: Job, *, models: Collection[str] = ()) -> Wish:
+    """Return the wish that a stored job was.
+
+    Its model is asked for again as far as it is still one of `models`; otherwise whoever draws next
+    gets the usual one.
+    """
     parameters = job.parameters
     size = parameters.get("size")
+    model = parameters.get("model")
     return Wish(
         prompt=str(parameters.get("prompt", "")),
         negative_prompt=str(parameters.get("negative_prompt", "")),
@@ -75,15 +86,23 @@ def wish_of_job(job: Job) -> Wish:
         seed=int(parameters.get("seed", 0)),
         strength=float(parameters.get("strength", 0.7)),
         style=parameters.get("style"),
+        model=model if model in models else None,
         sources=sources_of(parameters, job.job_id),
         private=bool(parameters.get("private", False)),
         scale=int(parameters.get("scale", 1)),
     )
 
 
-def wish_of_metadata(metadata: Metadata) -> Wish:
-    """Return the wish that a picture's own metadata tells of; its sources are not in there."""
-    sizes = {(size.width, size.height): size.name for size in SIZES.values()}
+def wish_of_metadata(metadata: Metadata, *, models: Collection[str] = ()) -> Wish:
+    """Return the wish that a picture's own metadata tells of; its sources are not in there.
+
+    Its model is asked for again if it is one of `models`.
+    """
+    sizes = {
+        (size.width * scale, size.height * scale): size.name
+        for scale in NATIVE_SCALES
+        for size in SIZES.values()
+    }
     return Wish(
         prompt=metadata.prompt,
         negative_prompt=metadata.negative_prompt,
@@ -94,4 +113,5 @@ def wish_of_metadata(metadata: Metadata) -> Wish:
         seed=metadata.seed,
         strength=metadata.strength,
         style=metadata.style,
+        model=metadata.model if metadata.model in models else None,
     )

@@ -99,6 +99,6 @@ class Recovery:
         log.info("job=%s kind=%s taken over from a process that ended", job.job_id, job.kind)
 
         async def wish() -> Wish:
-            return await self._refresh(wish_of_job(job))
+            return await self._refresh(wish_of_job(job, models=self.studio.models))
 
         await self.studio.resume(reply, wish, job, self._asker_of(job))

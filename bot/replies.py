@@ -86,6 +86,8 @@ def parameters_line(
         parts.append(say(locale, "result.guidance", guidance=f"{request.guidance_scale:g}"))
     if request.style is not None:
         parts.append(say(locale, "result.style", style=quote(request.style.name)))
+    if request.model is not None and request.model.key:
+        parts.append(quote(request.model.name, 60))
     parts.append(say(locale, "result.seed", seed=request.seed))
     if seconds is not None:
         parts.append(say(locale, "result.seconds", seconds=f"{seconds:.1f}"))
@@ -229,5 +231,7 @@ def info_text(metadata: Metadata, *, locale: str) -> str:
         facts.append(say(locale, "result.strength", strength=f"{metadata.strength:g}"))
     if metadata.model:
         facts.append(quote(metadata.model, 60))
+    if metadata.lora and metadata.lora_weight is not None:
+        facts.append(f"LoRA {quote(metadata.lora, 60)} ({quote(f'{metadata.lora_weight:g}')})")
     lines.append(" · ".join(facts))
     return "\n".join(lines)

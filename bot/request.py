@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Final
 
 import numpy as np
@@ -50,6 +51,9 @@ SIZES: Final[Mapping[str, Size]] = {
 }
 """The buckets a member can choose: near 512² pixels, which few-step SDXL models are trained on."""
 
+NAMED_FOR: Final = 512
+"""The side that a model is made for whose pictures have exactly these sizes."""
+
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
@@ -74,8 +78,60 @@ class PictureSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Lora:
+    """A low-rank change of a model's weights: a .safetensors file, and how much of it to add.
+
+    `path` is absolute, on the machine that draws.
+    """
+
+    path: str
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder and suffix, for people."""
+        return PurePath(self.path).stem
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSet:
+    """The weights a picture is drawn with: a model by name, "" for the first, and a LoRA on it.
+
+    Pictures of one set can share a UNet call; a device holds one set at a time.
+    """
+
+    model: str = ""
+    lora: Lora | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that members can choose, by `name`; `source` is what the operator called it.
+
+    `key` is its name to the engine, "" for the first. The rest is what it is made for, where that
+    is known: `size` is a side in pixels.
+    """
+
+    name: str
+    source: str
+    key: str = ""
+    steps: int | None = None
+    max_steps: int | None = None
+    guidance: float | None = None
+    size: int | None = None
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than the named sizes its pictures are along each side."""
+        return max(1, round((self.size or NAMED_FOR) / NAMED_FOR))
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
-    """A named look: `prompt` is a template around the member's words, `{prompt}` marks the spot."""
+    """A named look: `prompt` is a template around the member's words, `{prompt}` marks the spot.
+
+    `lora` is the path of a LoRA file and `lora_weight` how much of it to add.
+    """
 
     name: str
     prompt: str = "{prompt}"
@@ -83,6 +139,12 @@ class Style:
     strength: float | None = None
     num_inference_steps: int | None = None
     lora: str | None = None
+    lora_weight: float = 1.0
+
+    @property
+    def adapter(self) -> Lora | None:
+        """The LoRA that the look is drawn with."""
+        return Lora(self.lora, self.lora_weight) if self.lora else None
 
     def apply(self, prompt: str) -> str:
         """Return the prompt the model gets."""
@@ -125,6 +187,7 @@ class Draw:
     strength: float = 1.0
     sources: tuple[Image.Image, ...] = ()
     weights: tuple[float, ...] = ()
+    weight_set: WeightSet = WeightSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +233,7 @@ class Wish:
     seed: int | None = None
     strength: float | None = None
     style: str | None = None
+    model: str | None = None
     sources: tuple[PictureSource, ...] = ()
     private: bool = False
     scale: int = 1
@@ -180,7 +244,8 @@ class ImageRequest:
     """What a member asked for, checked and complete, free of anything Discord.
 
     `guild_id` is None outside guilds. `size` is None where the source's own aspect decides;
-    `scale` multiplies whichever size it comes to.
+    `scale` multiplies whichever size it comes to, and so does the model's own. `model` None is the
+    first.
     """
 
     prompt: str
@@ -195,6 +260,7 @@ class ImageRequest:
     strength: float = 0.7
     sources: tuple[PictureSource, ...] = ()
     style: Style | None = None
+    model: ModelChoice | None = None
     private: bool = False
     scale: int = 1
     on_flagged: OnFlagged = OnFlagged.REFUSE
@@ -216,6 +282,16 @@ class ImageRequest:
         """The member's negative prompt with the style's."""
         parts = (self.negative_prompt, self.style.negative_prompt if self.style else "")
         return ", ".join(part for part in parts if part)
+
+    @property
+    def adapter(self) -> Lora | None:
+        """The LoRA of the style."""
+        return self.style.adapter if self.style else None
+
+    @property
+    def weight_set(self) -> WeightSet:
+        """The weights that the pictures are drawn with."""
+        return WeightSet(self.model.key if self.model else "", self.adapter)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -127,7 +127,10 @@ class ImageService:
             total_ms=(done - started) * 1000,
         )
         held_back = len(pictures) - len(shown)
-        return ImageResult(request, shown, timings, self.model, held_back)
+        return ImageResult(request, shown, timings, self._model_of(request), held_back)
+
+    def _model_of(self, request: ImageRequest) -> str:
+        return request.model.name if request.model else self.model
 
     async def _judge_sources(self, request: ImageRequest, sources: Sequence[Image.Image]) -> bool:
         """Return whether the picture check flags a source. Raises Flagged where that is refused."""
@@ -153,11 +156,14 @@ class ImageService:
 
     async def _take_in(self, request: ImageRequest) -> tuple[ImageRequest, list[Image.Image]]:
         """Fetch and check the sources; resolve the size and steps that depend on them."""
+        native = request.model.scale if request.model else 1
         if not request.sources:
-            return replace(request, size=request.size or self.default_size), []
+            size = enlarged(request.size or self.default_size, native)
+            return replace(request, size=size), []
         data = await asyncio.gather(*(self.fetcher.fetch(source) for source in request.sources))
         opened = [await self.intake.open(one) for one in data]
-        size = scaled(request.size or nearest_size(opened[0]), request.scale)
+        named = request.size or nearest_size(opened[0])
+        size = scaled(enlarged(named, native), request.scale)
         steps = effective_steps(request.num_inference_steps, request.strength)
         fitted = [await self.intake.fit(one, size.width, size.height) for one in opened]
         return replace(request, size=size, num_inference_steps=steps), fitted
@@ -168,7 +174,9 @@ class ImageService:
         return tuple(
             await asyncio.gather(
                 *(
-                    loop.run_in_executor(self.encoders, self.encode, request, seed, one, self.model)
+                    loop.run_in_executor(
+                        self.encoders, self.encode, request, seed, one, self._model_of(request)
+                    )
                     for seed, one in zip(request.seeds, drawn, strict=True)
                 )
             )
@@ -187,6 +195,11 @@ def shown_of(
     if not shown:
         raise Flagged(drawn=True, elsewhere=on_flagged is OnFlagged.REFUSE_HERE)
     return shown
+
+
+def enlarged(size: Size, scale: int) -> Size:
+    """Return a named size as it is for a model made for pictures `scale` times as large."""
+    return Size(size.name, size.width * scale, size.height * scale)
 
 
 def scaled(size: Size, scale: int) -> Size:
@@ -211,6 +224,7 @@ def draws_of(request: ImageRequest, sources: Sequence[Image.Image]) -> list[Draw
             strength=request.strength if sources else 1.0,
             sources=tuple(sources),
             weights=tuple(source.weight for source in request.sources),
+            weight_set=request.weight_set,
         )
         for seed in request.seeds
     ]
@@ -229,6 +243,8 @@ def encode_drawn(request: ImageRequest, seed: int, drawn: Drawn, model: str) -> 
         guidance_scale=request.guidance_scale,
         strength=request.strength if request.sources else None,
         style=request.style.name if request.style else None,
+        lora=request.adapter.name if request.adapter else None,
+        lora_weight=request.adapter.weight if request.adapter else None,
         model=model,
         job_id=request.job_id,
     )

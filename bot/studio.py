@@ -26,12 +26,13 @@ from bot.errors import (
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Line, Posted
-from bot.policy import Defaults, check, on_flagged, quotas, resolve
+from bot.policy import Defaults, check, choose_model, on_flagged, quotas, resolve
 from bot.ratelimit import Remaining
 from bot.request import (
     Asker,
     ImageRequest,
     ImageResult,
+    ModelChoice,
     PictureSource,
     Style,
     Wish,
@@ -117,12 +118,14 @@ class Studio:
         journal: Journal,
         defaults: Defaults,
         styles: Mapping[str, Style],
+        models: Mapping[str, ModelChoice] | None = None,
     ) -> None:
         self.service = service
         self.journal = journal
         self.copies = SourceCopies(service, journal)
         self.defaults = defaults
         self.styles = styles
+        self.models = models or {}
         self.observers: list[Callable[[Outcome], None]] = []
         self._running: dict[str, _Running] = {}
         self._accepted: set[str] = set()
@@ -200,7 +203,7 @@ class Studio:
 
     async def defaults_for(self, guild_id: int | None) -> Defaults:
         """Return the defaults and ceilings that hold in a guild, or outside one."""
-        return self.defaults.within(await self.rules_for(guild_id))
+        return self.defaults_under(await self.rules_for(guild_id))
 
     async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
         """Return what a guild, by its own limits, and a member have left now."""
@@ -241,7 +244,7 @@ class Studio:
                 rules = await self.rules_for(asker.guild_id)
                 made = wish if isinstance(wish, Wish) else await wish()
                 check(made, asker, rules)
-                request = resolve(made, asker, self.defaults.within(rules), self.styles)
+                request = self._resolve(made, asker, rules)
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
                 return request, rules
 
@@ -259,12 +262,27 @@ class Studio:
                 raise EngineStopping
             rules = await self.rules_for(job.guild_id)
             made = await wish()
-            request = resolve(made, asker, self.defaults.within(rules), self.styles)
+            request = self._resolve(made, asker, rules)
             return replace(request, job_id=job.job_id), rules
 
         with self._counted():
             outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
             return self._observed(outcome)
+
+    def defaults_under(self, rules: GuildSettings, wish: Wish | None = None) -> Defaults:
+        """Return what holds under a guild's rules, for the model that `wish` or else they choose.
+
+        Raises BadParameter when the wish names one that is not configured.
+        """
+        model = choose_model(wish.model if wish else None, rules, self.models)
+        return self.defaults.within(rules, model)
+
+    def ceilings_under(self, rules: GuildSettings) -> Defaults:
+        """Return the operator's own defaults and ceilings for the model a guild draws with."""
+        return self.defaults.of(choose_model(None, rules, self.models))
+
+    def _resolve(self, wish: Wish, asker: Asker, rules: GuildSettings) -> ImageRequest:
+        return resolve(wish, asker, self.defaults_under(rules, wish), self.styles)
 
     def _observed(self, outcome: Outcome) -> Outcome:
         for observer in self.observers:

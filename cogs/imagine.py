@@ -10,7 +10,7 @@ from discord.ext import commands
 
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from cogs.common.interaction_reply import InteractionReply
-from cogs.common.options import SIZE_CHOICES, asker_of, described, style_names, text
+from cogs.common.options import SIZE_CHOICES, asker_of, described, offer_models, style_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -21,6 +21,7 @@ class Imagine(commands.Cog):
 
     def __init__(self, bot: TurboBot) -> None:
         self.bot = bot
+        offer_models(self.imagine, bot.studio.models)
 
     @app_commands.command(
         name=text("command.imagine.name"), description=text("command.imagine.description")
@@ -41,6 +42,7 @@ class Imagine(commands.Cog):
         guidance: app_commands.Range[float, 0.0, MAX_GUIDANCE] | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
         style: str | None = None,
+        model: str | None = None,
         private: bool = False,
     ) -> None:
         """Draw what the prompt says."""
@@ -53,6 +55,7 @@ class Imagine(commands.Cog):
             guidance_scale=guidance,
             seed=seed,
             style=style,
+            model=model,
             private=private,
         )
         reply = InteractionReply(interaction, ephemeral=private)

@@ -13,7 +13,15 @@ from bot.replies import info_text, text_view
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
-from cogs.common.options import SIZE_CHOICES, asker_of, described, source_of, style_names, text
+from cogs.common.options import (
+    SIZE_CHOICES,
+    asker_of,
+    described,
+    offer_models,
+    source_of,
+    style_names,
+    text,
+)
 from cogs.common.pictures import pictures_in
 from cogs.common.remix_modal import RemixModal
 
@@ -26,6 +34,7 @@ class Remix(commands.Cog):
 
     def __init__(self, bot: TurboBot) -> None:
         self.bot = bot
+        offer_models(self.remix, bot.studio.models)
         self._menus = [
             app_commands.ContextMenu(name=text("menu.remix"), callback=self.remix_message),
             app_commands.ContextMenu(name=text("menu.info"), callback=self.picture_info),
@@ -94,6 +103,7 @@ class Remix(commands.Cog):
         guidance: app_commands.Range[float, 0.0, MAX_GUIDANCE] | None = None,
         seed: app_commands.Range[int, 0, MAX_SEED] | None = None,
         style: str | None = None,
+        model: str | None = None,
         private: bool = False,
     ) -> None:
         """Redraw `image` as the prompt says."""
@@ -108,6 +118,7 @@ class Remix(commands.Cog):
             strength=strength,
             sources=(source_of(image),),
             style=style,
+            model=model,
             private=private,
         )
         reply = InteractionReply(interaction, ephemeral=private)

@@ -108,11 +108,11 @@ class Results(commands.Cog):
         """
         job = await self._job(interaction, press)
         if job is not None:
-            return wish_of_job(job)
+            return wish_of_job(job, models=self.bot.studio.models)
         metadata = await self.bot.studio.read_metadata(source)
         if metadata is None:
             raise BadPicture("picture_forgotten")
-        wish = wish_of_metadata(metadata)
+        wish = wish_of_metadata(metadata, models=self.bot.studio.models)
         return wish if metadata.strength is None else replace(wish, sources=(source,))
 
     # Acting
@@ -129,7 +129,7 @@ class Results(commands.Cog):
                 [source],
                 locale=str(interaction.locale),
                 strength=defaults.strength,
-                before=wish_of_job(job) if job else None,
+                before=wish_of_job(job, models=self.bot.studio.models) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
             )
@@ -166,7 +166,7 @@ class Results(commands.Cog):
         job = await self._job(interaction, press)
         if job is None:
             raise NotAllowed("request_forgotten")
-        before = wish_of_job(job)
+        before = wish_of_job(job, models=self.bot.studio.models)
 
         async def wish() -> Wish:
             sources = [await refreshed(self.bot, one) for one in before.sources]

@@ -61,6 +61,7 @@ class SettingsPanel(discord.ui.LayoutView):
             discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
             discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
             discord.ui.ActionRow(Policy(self, chosen.nsfw_policy, disabled=not has_check)),
+            *self._models(),
             discord.ui.ActionRow(
                 FormButton(self, "defaults", DefaultsForm),
                 FormButton(self, "limits", LimitsForm),
@@ -69,6 +70,12 @@ class SettingsPanel(discord.ui.LayoutView):
             ),
         )
         self.add_item(container)
+
+    def _models(self) -> list[discord.ui.ActionRow[Any]]:
+        """Return the row that chooses the model, where there is a choice."""
+        if len(self.bot.studio.models) < 2:
+            return []
+        return [discord.ui.ActionRow(Model(self, self.chosen.default_model))]
 
     async def change(self, interaction: discord.Interaction[Any], change: Change) -> None:
         """Store the settings as `change` makes them, which count at once, and show them.
@@ -209,6 +216,32 @@ class Policy(discord.ui.Select[Any]):
         """Store the choice."""
         policy = NsfwPolicy(self.values[0])
         await self.panel.change(interaction, lambda now: replace(now, nsfw_policy=policy))
+
+
+class Model(discord.ui.Select[Any]):
+    """The model that draws where a member names none; the first choice leaves it to the operator.
+
+    Values are numbers, because a name may be longer than Discord lets a value be.
+    """
+
+    def __init__(self, panel: SettingsPanel, chosen: str | None) -> None:
+        self.names = list(panel.bot.studio.models)
+        labels = [say(panel.locale, "settings.model_operators", model=self.names[0])]
+        labels += [say(panel.locale, "settings.model_chosen", model=name) for name in self.names]
+        now = self.names.index(chosen) + 1 if chosen in self.names else 0
+        super().__init__(
+            options=[
+                discord.SelectOption(label=label[:100], value=str(number), default=number == now)
+                for number, label in enumerate(labels[:MOST_CHOSEN])
+            ]
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the choice."""
+        number = int(self.values[0])
+        chosen = self.names[number - 1] if number else None
+        await self.panel.change(interaction, lambda now: replace(now, default_model=chosen))
 
 
 class FormButton(discord.ui.Button[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import discord
@@ -11,6 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.replies import quote, text_view
+from bot.request import Style
 from bot.store import GuildSettings
 from bot.words import say
 from cogs.common.options import described, left_text, permission_names, text
@@ -52,6 +53,7 @@ class Status(commands.Cog):
                 device=quote(devices_text(stats.device_names)),
                 memory=f"{stats.peak_memory_bytes / GIB:.1f}",
             ),
+            *models_line(self.bot.studio.models, locale=locale),
             say(locale, "status.queue", waiting=stats.waiting, running=stats.running),
             say(
                 locale,
@@ -93,12 +95,24 @@ class Status(commands.Cog):
     async def styles(self, interaction: discord.Interaction[TurboBot]) -> None:
         """List the style presets."""
         locale = str(interaction.locale)
-        lines = [
-            f"**{quote(style.name)}** · {quote(style.apply('…'), 120)}"
-            for style in self.bot.studio.styles.values()
-        ]
+        lines = [style_line(style) for style in self.bot.studio.styles.values()]
         words = "\n".join(["## " + say(locale, "styles.title"), *lines])
         await interaction.response.send_message(view=text_view(words[:4000]), ephemeral=True)
+
+
+def models_line(models: Collection[str], *, locale: str) -> list[str]:
+    """Return the line that names the models to choose between; none where there is no choice."""
+    if len(models) < 2:
+        return []
+    return [say(locale, "status.models", models=", ".join(quote(name, 60) for name in models))]
+
+
+def style_line(style: Style) -> str:
+    """Return what a style does: its words, and the LoRA it is drawn with."""
+    line = f"**{quote(style.name)}** · {quote(style.apply('…'), 120)}"
+    if style.adapter is not None:
+        line += f" · LoRA {quote(style.adapter.name, 60)} ({quote(f'{style.adapter.weight:g}')})"
+    return line
 
 
 def missing_permissions(interaction: discord.Interaction[Any]) -> list[str]:

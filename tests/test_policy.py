@@ -3,8 +3,19 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import BadParameter, NotAllowed
-from bot.policy import Defaults, check, on_flagged, resolve
-from bot.request import MAX_SEED, Asker, OnFlagged, PictureSource, Wish, effective_steps
+from bot.policy import Defaults, check, choose_model, on_flagged, resolve
+from bot.request import (
+    MAX_SEED,
+    Asker,
+    Lora,
+    ModelChoice,
+    OnFlagged,
+    PictureSource,
+    Style,
+    WeightSet,
+    Wish,
+    effective_steps,
+)
 from bot.store import GuildSettings, NsfwPolicy
 
 ASKER = Asker(user_id=1, guild_id=2, max_bytes=1234)
@@ -92,3 +103,60 @@ def test_the_guild_s_policy_says_what_becomes_of_flagged_pictures(
     assert on_flagged(policy, Asker(user_id=1, guild_id=2, age_restricted=True)) is adults
     assert on_flagged(policy, Asker(user_id=1, guild_id=2)) is everyone
     assert on_flagged(policy, Asker(user_id=1, age_restricted=True)) is OnFlagged.REFUSE
+
+
+FIRST = ModelChoice("first", "first", size=512)
+FOUR = ModelChoice("four", "four", "four", steps=4, max_steps=4, guidance=1.5, size=1024)
+TWO = ModelChoice("two", "two", "two", steps=2, max_steps=2)
+MODELS = {one.name: one for one in (FIRST, FOUR, TWO)}
+OPERATOR = Defaults(num_inference_steps=1, max_steps=3, guidance_scale=0.5, model=FIRST)
+
+
+def test_a_model_comes_with_its_own_defaults() -> None:
+    assert OPERATOR.of(None) is OPERATOR
+    assert OPERATOR.of(FIRST) is OPERATOR
+    four = OPERATOR.of(FOUR)
+    # What it was made for, though the operator's ceiling is lower; not above what it can use.
+    assert (four.num_inference_steps, four.max_steps, four.guidance_scale) == (4, 4, 1.5)
+    two = OPERATOR.of(TWO)
+    assert (two.num_inference_steps, two.max_steps, two.guidance_scale) == (2, 2, 0.5)
+    request = resolve(Wish(prompt="a"), ASKER, four)
+    assert (request.model, request.num_inference_steps) == (FOUR, 4)
+    assert request.weight_set == WeightSet("four")
+    with pytest.raises(BadParameter, match="steps"):
+        resolve(Wish(prompt="a", num_inference_steps=3), ASKER, two)
+
+
+def test_a_guild_has_a_usual_model_and_its_steps_are_for_that_one() -> None:
+    rules = GuildSettings(default_model="four", default_steps=3, max_steps=3)
+    assert choose_model(None, rules, MODELS) is FOUR
+    assert choose_model("two", rules, MODELS) is TWO
+    assert OPERATOR.within(rules, FOUR).num_inference_steps == 3
+    assert OPERATOR.within(rules, TWO).num_inference_steps == 2
+    assert OPERATOR.within(rules, FIRST).num_inference_steps == 1
+    # Without one it is the operator's first, and so it is once the guild's is configured no more.
+    plain = GuildSettings(default_steps=2)
+    assert choose_model(None, plain, MODELS) is FIRST
+    assert choose_model(None, GuildSettings(default_model="gone"), MODELS) is FIRST
+    assert OPERATOR.within(plain, FIRST).num_inference_steps == 2
+    assert OPERATOR.within(plain, TWO).num_inference_steps == 2
+    assert choose_model(None, plain, {}) is None
+
+
+def test_an_unknown_model_is_refused_by_name() -> None:
+    with pytest.raises(BadParameter) as caught:
+        choose_model("nothing", GuildSettings(), MODELS)
+    assert caught.value.details == {
+        "name": "model",
+        "value": "nothing",
+        "allowed": "first, four, two",
+    }
+
+
+def test_a_style_brings_its_lora_and_no_more_steps_than_the_model_takes() -> None:
+    styles = {"cut": Style("cut", lora="/loras/cut.safetensors", lora_weight=0.5)}
+    styles["slow"] = Style("slow", num_inference_steps=4)
+    request = resolve(Wish(prompt="a", style="cut"), ASKER, OPERATOR.of(TWO), styles)
+    assert request.weight_set == WeightSet("two", Lora("/loras/cut.safetensors", 0.5))
+    slow = resolve(Wish(prompt="a", style="slow"), ASKER, OPERATOR.of(TWO), styles)
+    assert slow.num_inference_steps == 2

@@ -13,7 +13,14 @@ from bot.words import best_locale, catalogue, has, languages, say, span_text
 ROOT = Path(__file__).resolve().parents[1]
 SCOPED = {"startup", "rate_limited", "queue_full"}
 """Never said as they are: one is for operators, the others always carry their scope."""
-RAISED = {"BadPicture", "BadParameter", "NotAllowed", "EngineError", "StoreError"}
+RAISED = {
+    "BadPicture",
+    "BadParameter",
+    "NotAllowed",
+    "EngineError",
+    "StoreError",
+    "WeightsUnavailable",
+}
 
 
 def raised_codes() -> set[str]:

@@ -9,9 +9,10 @@ from bot.config import Settings
 from bot.doctor.account import check_account, check_intent, check_token
 from bot.doctor.check import Check, Grade, healthy, render
 from bot.doctor.machine import check_device, check_packages, check_python
-from bot.doctor.model import check_model
+from bot.doctor.model import check_model, together
 from bot.doctor.safety import check_safety
 from bot.doctor.services import check_disk, check_limits, check_port, check_store
+from bot.doctor.styles import check_choices, check_styles
 from bot.models.device import device_facts
 
 __all__ = ["Check", "Grade", "healthy", "render", "run_doctor"]
@@ -25,12 +26,16 @@ def run_doctor(settings: Settings, *, online: bool, models: Path | None = None) 
     """
     facts = device_facts()
     on_cpu = settings.device == "cpu" or facts.kind == "cpu"
-    model, weights = check_model(settings.model, root=models, on_cpu=on_cpu)
+    sources = (settings.model, *settings.models)
+    found = [check_model(source, root=models, on_cpu=on_cpu) for source in sources]
+    weights = together([each for _, each in found], waiting_bytes=settings.models_waiting_bytes)
     return [
         check_python(),
         *check_packages(),
         *check_device(settings.device, facts, weights),
-        model,
+        *(check for check, _ in found),
+        *check_choices(settings),
+        check_styles(settings),
         check_safety(settings.safety_checker),
         check_disk(settings.cache_dir),
         *asyncio.run(_reachable(settings, online=online)),

@@ -91,7 +91,7 @@ def check_memory(weights: Weights) -> Check:
     """Check the machine's memory: weights pass through it on their way to any device."""
     memory = psutil.virtual_memory()
     detail = f"{human_bytes(memory.available)} of {human_bytes(memory.total)} available"
-    needed = weights.full if weights.on_cpu else weights.on_disk
+    needed = (weights.full if weights.on_cpu else weights.on_disk) + weights.waiting
     if memory.available < needed:
         return warn(
             "Memory",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,12 +19,28 @@ _PARTS: Final = ("unet", "vae", "text_encoder", "text_encoder_2")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The size in bytes of what would be loaded: on the disk, in fp16 and in fp32."""
+    """The size in bytes of what would be loaded: on the disk, in fp16 and in fp32.
+
+    `waiting` is what further models may take of the host's memory besides.
+    """
 
     on_disk: int = 0
     half: int = 0
     full: int = 0
     on_cpu: bool = False
+    waiting: int = 0
+
+
+def together(models: Sequence[Weights], *, waiting_bytes: int) -> Weights:
+    """Return what several models take of which one is loaded and others wait."""
+    sizes = [each.full if each.on_cpu else each.half for each in models]
+    return Weights(
+        on_disk=max(each.on_disk for each in models),
+        half=max(each.half for each in models),
+        full=max(each.full for each in models),
+        on_cpu=models[0].on_cpu,
+        waiting=min(waiting_bytes, sum(sizes) - min(sizes)),
+    )
 
 
 def check_model(

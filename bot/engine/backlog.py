@@ -54,23 +54,32 @@ class Backlog:
             self._queue.push(jobs, guild=guild, member=member, seconds_each=seconds_each)
             self._changed.notify_all()
 
+    def peek(
+        self, among: Callable[[Job], bool] | None = None, *, timeout: float = 0.0
+    ) -> Job | None:
+        """Return the job whose turn it is, of those `among` allows; None when there is none.
+
+        Waits up to `timeout` seconds for one to come, and not after the backlog is woken.
+        """
+        with self._changed:
+            if timeout > 0 and not len(self._queue) and not self._closed:
+                self._changed.wait(timeout)
+            return self._queue.peek(among)
+
     def take(
         self,
         limit: int,
         fits: Callable[[Job], bool],
         *,
-        timeout: float = 0.0,
+        among: Callable[[Job], bool] | None = None,
     ) -> list[Job]:
-        """Take up to `limit` jobs in fair order, as long as the next one fits.
+        """Take up to `limit` jobs in fair order, of those `among` allows, while the next one fits.
 
-        Waits up to `timeout` seconds for the first one; returns an empty list when there is none,
-        and at once when the backlog is woken.
+        Returns an empty list when there is none.
         """
         with self._changed:
-            if timeout > 0 and not len(self._queue) and not self._closed:
-                self._changed.wait(timeout)
             taken: list[Job] = []
-            while len(taken) < limit and (job := self._queue.pop(fits)) is not None:
+            while len(taken) < limit and (job := self._queue.pop(fits, among=among)) is not None:
                 job.taken = time.perf_counter()
                 taken.append(job)
             return taken

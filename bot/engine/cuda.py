@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
-from bot.engine.pipeline import DecodedPictures, TurboPipeline, TurboSample, inference
+from bot.engine.pipeline import TurboPipeline, inference
+from bot.engine.sample import DecodedPictures, TurboSample
 from bot.engine.vae import DECODE_CHUNK
 from bot.models.loader import LoadedModel
 from bot.models.tiny import cache_folder
@@ -160,6 +161,18 @@ class CudaPipeline(TurboPipeline):
             self._graphs.release()
         self._max_rows = 0
         super().free_memory()
+
+    def close(self) -> None:
+        """Drop the graphs, which have the weights' addresses, and the compiled blocks."""
+        if self._graphs is not None:
+            self._graphs.release()
+        self._graphs = None
+        if self._compiled:
+            for module in self.model.unet.modules():
+                # What `compile_repeated_blocks` sets; a pipeline made of these weights later is to
+                # begin eagerly, as ever.
+                module._compiled_call_impl = None
+        super().close()
 
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
         if not self._compiled:

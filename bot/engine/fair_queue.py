@@ -9,7 +9,7 @@ of Sheng et al., "Fairness in Serving Large Language Models", 2024).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from bot.errors import QueueFull
@@ -74,16 +74,29 @@ class FairQueue(Generic[T]):
         home.add(items, member)
         self._homes.update(dict.fromkeys(items, (guild, member)))
 
-    def pop(self, accepts: Callable[[T], bool] | None = None) -> T | None:
-        """Take the next picture in fair order; None when empty or when `accepts` refuses it."""
-        if not self._guilds:
+    def peek(self, among: Callable[[T], bool] | None = None) -> T | None:
+        """Return the next picture in fair order, of those `among` allows; None without any."""
+        for guild in self._turns.order():
+            if (item := self._guilds[guild].peek(among)) is not None:
+                return item
+        return None
+
+    def pop(
+        self,
+        accepts: Callable[[T], bool] | None = None,
+        *,
+        among: Callable[[T], bool] | None = None,
+    ) -> T | None:
+        """Take the next picture in fair order; None when empty or when `accepts` refuses it.
+
+        With `among` the others are passed over, which costs them nothing: who goes before them is
+        charged for it as ever.
+        """
+        item = self.peek(among)
+        if item is None or (accepts is not None and not accepts(item)):
             return None
-        guild = self._turns.first()
-        home = self._guilds[guild]
-        item = home.peek()
-        if accepts is not None and not accepts(item):
-            return None
-        home.take()
+        guild, member = self._homes[item]
+        self._guilds[guild].take(item, member)
         self._turns.serve(guild)
         self._forget(item, guild)
         return item
@@ -105,7 +118,10 @@ class FairQueue(Generic[T]):
         return items
 
     def ahead(self, item: T) -> int:
-        """Return how many waiting pictures would be taken before `item` if nobody else came."""
+        """Return how many waiting pictures would be taken before `item` if nobody else came.
+
+        Whom `among` passes over is not foreseen.
+        """
         guild, member = self._homes[item]
         place = self._guilds[guild].ahead(item, member)
         return self._turns.before(guild, place, {g: home.size for g, home in self._guilds.items()})
@@ -130,12 +146,15 @@ class _Guild(Generic[T]):
         self._turns.enter(member)
         self.size += len(items)
 
-    def peek(self) -> T:
-        return self.lines[self._turns.first()][0]
+    def peek(self, among: Callable[[T], bool] | None) -> T | None:
+        for member in self._turns.order():
+            for item in self.lines[member]:
+                if among is None or among(item):
+                    return item
+        return None
 
-    def take(self) -> None:
-        member = self._turns.first()
-        self.lines[member].popleft()
+    def take(self, item: T, member: Hashable) -> None:
+        self.lines[member].remove(item)
         self._turns.serve(member)
         self._settle(member)
 
@@ -172,9 +191,12 @@ class TurnTaking:
         served = max(self._gone.pop(client, 0), self._least())
         self._waiting[client] = (served, self._tick())
 
-    def first(self) -> Hashable:
-        """Return the client whose turn it is; at least one must wait."""
-        return min(self._waiting, key=self._waiting.__getitem__)
+    def order(self) -> Iterator[Hashable]:
+        """Yield the waiting clients, the one whose turn it is first."""
+        if self._waiting:
+            yield (first := min(self._waiting, key=self._waiting.__getitem__))
+            others = sorted(self._waiting, key=self._waiting.__getitem__)
+            yield from (client for client in others if client != first)
 
     def serve(self, client: Hashable) -> None:
         """Count one unit for `client`."""

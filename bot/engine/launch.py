@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot import exit_codes
 from bot.engine.scheduler import BatchScheduler
-from bot.errors import StartupError
+from bot.errors import StartupError, WeightsUnavailable
+from bot.request import Lora
 
 if TYPE_CHECKING:
     from bot.engine.pipeline import TurboPipeline
+    from bot.engine.seat import Seat
+    from bot.models.loader import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +36,34 @@ def build_scheduler(
     compile: bool = True,
     cache: Path | None = None,
     engines: int = 0,
+    models: Mapping[str, str] | None = None,
+    waiting_bytes: int = 0,
+    loras: Sequence[Lora] = (),
     **limits: Any,
 ) -> BatchScheduler:
     """Return a scheduler, not started yet, that draws with `model` on this machine.
 
-    `model` is "starter", "tiny", a folder or a .safetensors file. `device` is "auto", "cpu",
-    "cuda" (every GPU), "mps", or a list such as "cuda:0,1". `vae` is "auto", "fp32" or "tiny".
-    `max_batch` fixes the UNet rows of a call; 0 measures them. `compile` lets CUDA devices capture
-    graphs and compile blocks. `cache` keeps what is built and measured. `engines` is how many
-    share a CPU; 0 decides by its cores. `limits` go to BatchScheduler. Raises StartupError when a
-    device is not there.
+    `model` is "starter", "tiny", a folder or a .safetensors file. `models` are further ones by the
+    names that draws ask for them with: one is on a device at a time, and those that wait take up to
+    `waiting_bytes` of host memory in all. `loras` must fit `model`, or it cannot start. `device`
+    is "auto", "cpu", "cuda" (every GPU), "mps", or a list such as "cuda:0,1". `vae` is "auto",
+    "fp32" or "tiny". `max_batch` fixes the UNet rows of a call; 0 measures them. `compile` lets
+    CUDA devices capture graphs and compile blocks. `cache` keeps what is built and measured.
+    `engines` is how many share a CPU; 0 decides by its cores. `limits` go to BatchScheduler.
+    Raises StartupError when a device is not there.
     """
-    plan = _Plan(model, vae, max_batch, compile, cache)
-    makers: list[Callable[[], TurboPipeline]] = []
-    for name in find_devices(device):
+    devices = find_devices(device)
+    plan = _Plan(
+        {**(models or {}), "": model},
+        vae,
+        max_batch,
+        compile,
+        cache,
+        waiting_bytes // len(devices),
+        tuple(loras),
+    )
+    makers: list[Callable[[], Seat]] = []
+    for name in devices:
         makers += plan.on_cpu(engines) if name == "cpu" else [plan.on_accelerator(name)]
     return BatchScheduler(makers, budget=plan.budget, **limits)
 
@@ -76,56 +93,85 @@ def find_devices(wanted: str) -> list[str]:
 class _Plan:
     """What every device thread needs to know to load its pipeline."""
 
-    model: str
+    models: Mapping[str, str]
     vae: str
     max_batch: int
     compile: bool
     cache: Path | None
+    waiting_bytes: int
+    loras: tuple[Lora, ...]
 
-    def on_cpu(self, engines: int) -> list[Callable[[], TurboPipeline]]:
+    def on_cpu(self, engines: int) -> list[Callable[[], Seat]]:
         """Return makers of engines that share one set of weights and all cores."""
         from bot.engine.cpu import CoreShare, cores, give_way
+        from bot.engine.pipeline import TurboPipeline
+        from bot.engine.residency import Residency
+        from bot.engine.seat import Seat
 
         share = CoreShare(cores())
-        loading = threading.Lock()
-        first: list[TurboPipeline] = []
+        residency = Residency(
+            lambda name: self.load(name, "cpu"),
+            lambda model: TurboPipeline(model, share=share),
+            waiting_bytes=self.waiting_bytes,
+        )
 
-        def make() -> TurboPipeline:
+        def make() -> Seat:
             give_way()
-            with loading:
-                if not first:
-                    pipeline = self.load("cpu")
-                    pipeline.share_cores(share)
-                    first.append(pipeline)
-                    return pipeline
-                return first[0].sibling()
+            return Seat(residency, share=share)
 
         return [make] * (engines or min(share.total, MAX_CPU_ENGINES))
 
-    def on_accelerator(self, device: str) -> Callable[[], TurboPipeline]:
+    def on_accelerator(self, device: str) -> Callable[[], Seat]:
         """Return the maker of the one engine of `device`."""
 
-        def make() -> TurboPipeline:
-            pipeline = self.load(device)
+        def wrap(model: LoadedModel) -> TurboPipeline:
+            from bot.engine.pipeline import TurboPipeline
+
             if not self.compile or not device.startswith("cuda"):
-                return pipeline
+                return TurboPipeline(model)
             from bot.engine.cuda import CudaPipeline
 
-            return CudaPipeline(pipeline.model, cache=self.cache)
+            return CudaPipeline(model, cache=self.cache)
+
+        def make() -> Seat:
+            from bot.engine.residency import Residency
+            from bot.engine.seat import Seat
+
+            return Seat(
+                Residency(
+                    lambda name: self.load(name, device), wrap, waiting_bytes=self.waiting_bytes
+                )
+            )
 
         return make
 
-    def load(self, device: str) -> TurboPipeline:
-        """Load the model; called in the thread that will own `device`."""
+    def load(self, name: str, device: str) -> LoadedModel:
+        """Load a model; called in the thread that will own `device`. Raises StartupError."""
         import torch
 
-        from bot.engine.pipeline import TurboPipeline
         from bot.models.loader import load_model, resolve_model
 
-        path = resolve_model(self.model, cache=self.cache)
-        return TurboPipeline(load_model(path, device=torch.device(device), vae=self.vae))
+        if name not in self.models:
+            raise StartupError(f"No model is called {name!r} here.", exit_code=exit_codes.MODEL)
+        path = resolve_model(self.models[name], cache=self.cache)
+        model = load_model(path, device=torch.device(device), vae=self.vae)
+        if not name:
+            self.check_loras(model)
+        return model
 
-    def budget(self, pipeline: TurboPipeline) -> int:
+    def check_loras(self, model: LoadedModel) -> None:
+        """Raise StartupError if a LoRA does not fit the first model."""
+        for lora in self.loras:
+            try:
+                model.merger.check(lora)
+            except WeightsUnavailable as error:
+                reason = error.details.get("reason", "there is no such file")
+                raise StartupError(
+                    f"The LoRA {lora.path} cannot be used with {model.name}: {reason}.",
+                    exit_code=exit_codes.MODEL,
+                ) from error
+
+    def budget(self, seat: Seat) -> int:
         """Return the batch budget: as fixed, or measured now or at an earlier start."""
         import diffusers
         import torch
@@ -136,11 +182,11 @@ class _Plan:
 
         with _CALIBRATING:
             rows = self.max_batch or calibrated(
-                pipeline,
-                size=pipeline.model.default_size,
+                seat,
+                size=seat.pipeline.model.default_size,
                 versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}, "
                 f"{cores()} cores",
                 folder=self.cache or cache_folder(),
             )
-        pipeline.prepare(rows)
+        seat.prepare(rows)
         return rows

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from bot.engine.protocol import unet_rows
-from bot.request import Draw, Pixels, effective_steps
+from bot.engine.protocol import SoleOwner, unet_rows
+from bot.request import Draw, Pixels, WeightSet, effective_steps
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +32,7 @@ class NullDecoded:
         return self.pictures
 
 
-class NullPipeline:
+class NullPipeline(SoleOwner):
     """Stands in for a device: each UNet call sleeps, and the pixels depend on the seed alone.
 
     `step_seconds` is slept per call and `row_seconds` besides per UNet row.
@@ -41,10 +41,16 @@ class NullPipeline:
     model_name = "null"
     device_name = "none"
     full_speed = True
+    weight_set = WeightSet()
 
     def __init__(self, *, step_seconds: float = 0.0, row_seconds: float = 0.0) -> None:
         self.step_seconds = step_seconds
         self.row_seconds = row_seconds
+
+    def use(self, weight_set: WeightSet) -> bool:
+        """Draw the same with any weights."""
+        self.weight_set = weight_set
+        return True
 
     def start(self, draws: Sequence[Draw]) -> list[NullSample]:
         """Return one sample per draw."""

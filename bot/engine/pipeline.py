@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from PIL import Image
 
 from bot.engine.cpu import CoreShare
 from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
+from bot.engine.protocol import SoleOwner
+from bot.engine.sample import DecodedPictures, TurboSample
 from bot.engine.vae import DECODE_CHUNK, LatentCodec, blend
-from bot.errors import BadOutput, BadParameter
+from bot.errors import BadOutput, BadParameter, WeightsUnavailable
 from bot.models.loader import LoadedModel, load_model, resolve_model
-from bot.request import Draw, Pixels
+from bot.request import Draw, Pixels, WeightSet
 
 F = TypeVar("F", bound=Callable[..., Any])
 inference = cast(Callable[[F], F], torch.inference_mode())
@@ -28,49 +28,7 @@ Denoise = Callable[..., torch.Tensor]
 """(input, timesteps, embeds, pooled, time_ids) → the UNet's output; all have one row a picture."""
 
 
-@dataclass(slots=True, eq=False)
-class TurboSample:
-    """One picture between its first noise and its last step."""
-
-    draw: Draw
-    plan: StepPlan
-    condition: Condition
-    negative: Condition | None
-    latents: torch.Tensor
-    """(1, c, h, w), fp32, on the device."""
-    noise: torch.Tensor
-    """(n, c, h, w): what each step adds, drawn at once from the sample's own generator."""
-    timesteps: torch.Tensor
-    coefficients: torch.Tensor
-    time_ids: torch.Tensor
-    guidance: torch.Tensor | None
-    index: int = 0
-
-    @property
-    def steps_left(self) -> int:
-        """UNet calls still to make."""
-        return self.plan.steps - self.index
-
-
-@dataclass(slots=True, eq=False)
-class DecodedPictures:
-    """Pixels on their way to the host."""
-
-    pixels: torch.Tensor
-    usable: torch.Tensor
-    samples: Sequence[TurboSample]
-
-    def collect(self) -> list[Pixels | None]:
-        """Wait for the device; None where a picture is not usable."""
-        flags = self.usable.tolist()
-        host = self.pixels.cpu().numpy()
-        return [
-            host[i] if flag or _may_be_black(sample.draw) else None
-            for i, (flag, sample) in enumerate(zip(flags, self.samples, strict=True))
-        ]
-
-
-class TurboPipeline:
+class TurboPipeline(SoleOwner):
     """Draws for any mix of samples of one size in one UNet call. Owned by one thread."""
 
     def __init__(
@@ -84,7 +42,9 @@ class TurboPipeline:
         self.device = model.device
         self.dtype = model.dtype
         self.prompt_cache = prompt_cache or PromptCache()
-        self._prompts = PromptEncoder(model.pipeline, self.prompt_cache)
+        self._prompts = PromptEncoder(
+            model.pipeline, self.prompt_cache, lambda: model.merger.text_variant
+        )
         self._codec = LatentCodec(model.vae)
         self._denoise: Denoise = self._eager
         self._decode: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._codec.decode
@@ -113,6 +73,21 @@ class TurboPipeline:
     def share_cores(self, share: CoreShare) -> None:
         """Use no more than this engine's part of the CPU's cores."""
         self._share = share
+
+    @property
+    def weight_set(self) -> WeightSet:
+        """What it draws with now."""
+        return WeightSet(lora=self.model.merger.merged)
+
+    def use(self, weight_set: WeightSet) -> bool:
+        """Draw with these weights from now on. Raises WeightsUnavailable.
+
+        By itself a pipeline has one model, and no siblings that draw: see bot.engine.residency.
+        """
+        if weight_set.model:
+            raise WeightsUnavailable(name=weight_set.model)
+        self.model.merger.merge(weight_set.lora)
+        return True
 
     @property
     def full_speed(self) -> bool:
@@ -219,9 +194,11 @@ class TurboPipeline:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether `error` means that the device had no memory left."""
-        return isinstance(error, torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
-        )
+        return is_out_of_memory(error)
+
+    def close(self) -> None:
+        """Let go of the weights, which leave the device; the pipeline draws no more."""
+        self.prompt_cache.clear()
 
     def free_memory(self) -> None:
         """Drop what can be made again, and hand cached blocks back to the device."""
@@ -382,10 +359,12 @@ class TurboPipeline:
         return blend(sampled, draw.weights or (1.0,) * len(sampled))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether `error` means that a device had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    )
+
+
 def _join(rows: list[torch.Tensor]) -> torch.Tensor:
     return rows[0] if len(rows) == 1 else torch.cat(rows)
-
-
-def _may_be_black(draw: Draw) -> bool:
-    """Whether an all-black result can be right: it was made from a picture that is almost black."""
-    return any(np.asarray(picture.convert("L")).max() <= 8 for picture in draw.sources)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+Prompt = tuple[Hashable, str]
+"""What tells the text encoders' weights apart, and the text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,19 +30,20 @@ class Condition:
 class PromptCache:
     """Conditions by prompt, the least recently used dropped beyond `max_bytes`.
 
-    Engines that share one set of weights share one cache, so it is thread-safe.
+    A prompt is known beside the variant of the text encoders that read it. Engines that share one
+    set of weights share one cache, so it is thread-safe.
     """
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self.max_bytes = max_bytes
         self.nbytes = 0
-        self._kept: OrderedDict[str, Condition] = OrderedDict()
+        self._kept: OrderedDict[Prompt, Condition] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, prompt: str) -> Condition | None:
+    def get(self, prompt: Prompt) -> Condition | None:
         """Return what is remembered of `prompt`."""
         with self._lock:
             condition = self._kept.get(prompt)
@@ -47,7 +51,7 @@ class PromptCache:
                 self._kept.move_to_end(prompt)
             return condition
 
-    def put(self, prompt: str, condition: Condition) -> None:
+    def put(self, prompt: Prompt, condition: Condition) -> None:
         """Remember `condition`, unless it alone is over the bound."""
         if condition.nbytes > self.max_bytes:
             return
@@ -71,10 +75,16 @@ class PromptEncoder:
     """SDXL's pair of text encoders, as the stock pipeline uses them.
 
     The penultimate hidden states of both are joined along their width; the second one's projection
-    is the pooled condition.
+    is the pooled condition. `variant` tells which weights the encoders have at the moment.
     """
 
-    def __init__(self, stock: Any, cache: PromptCache) -> None:
+    def __init__(
+        self,
+        stock: Any,
+        cache: PromptCache,
+        variant: Callable[[], Hashable] = lambda: None,
+    ) -> None:
+        self._variant = variant
         self._tokenizers = (stock.tokenizer, stock.tokenizer_2)
         self._encoders = (stock.text_encoder, stock.text_encoder_2)
         self._cache = cache
@@ -83,14 +93,15 @@ class PromptEncoder:
     def encode(self, prompts: Sequence[str]) -> list[Condition]:
         """Return one Condition per prompt, in order; each unknown prompt is encoded once."""
         found: dict[str, Condition] = {}
+        variant = self._variant()
         for prompt in dict.fromkeys(prompts):
-            if (known := self._cache.get(prompt)) is not None:
+            if (known := self._cache.get((variant, prompt))) is not None:
                 found[prompt] = known
         unknown = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
         if unknown:
             found.update(zip(unknown, self._encode(unknown), strict=True))
             for prompt in unknown:
-                self._cache.put(prompt, found[prompt])
+                self._cache.put((variant, prompt), found[prompt])
         return [found[prompt] for prompt in prompts]
 
     def encode_tokens(self, tokens: torch.Tensor, tokens_2: torch.Tensor) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from bot.request import Draw, Pixels
+from bot.request import Draw, Pixels, WeightSet
 
 
 @runtime_checkable
@@ -42,8 +42,35 @@ class Pipeline(Protocol[S]):
     def device_name(self) -> str:
         """The device's name, for people."""
 
+    @property
+    def weight_set(self) -> WeightSet:
+        """What it draws with now."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether these weights have had their turn, so that who waits for others may have it."""
+
+    def use(self, weight_set: WeightSet) -> bool:
+        """Draw with these weights until `release`; False while others still draw with theirs.
+
+        To be called with other weights than those in use only when nothing is being drawn. Raises
+        WeightsUnavailable when they cannot be had; it then draws on with those it had.
+        """
+
+    def release(self) -> None:
+        """Let others change the weights: nothing is being drawn. May come from any thread."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until others release the weights, at most `seconds`."""
+
+    def leave(self) -> None:
+        """Hear that the thread draws no more. May come from any thread."""
+
     def start(self, draws: Sequence[Draw]) -> list[S]:
-        """Encode prompts and source pictures; return one sample per draw, in order."""
+        """Encode prompts and source pictures; return one sample per draw, in order.
+
+        All are of the weight set in use.
+        """
 
     def step(self, samples: Sequence[S]) -> None:
         """Advance every sample by one step of its own schedule; all are of one size.
@@ -81,6 +108,21 @@ class Pipeline(Protocol[S]):
 
     def peak_memory(self) -> int:
         """Return the most bytes in use so far, of the device or else of the process."""
+
+
+class SoleOwner:
+    """What a pipeline answers that shares its weights with nobody."""
+
+    settled = True
+
+    def release(self) -> None:
+        """Do nothing: nobody else wants the weights."""
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing: nobody else has the weights."""
+
+    def leave(self) -> None:
+        """Do nothing: nobody waits for it."""
 
 
 def unet_rows(draw: Draw) -> int:

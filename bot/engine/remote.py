@@ -14,7 +14,7 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -47,14 +47,17 @@ def build_remote_scheduler(
     max_batch: int = 0,
     compile: bool = True,
     cache: Path | None = None,
+    models: Mapping[str, str] | None = None,
+    waiting_bytes: int = 0,
     **options: Any,
 ) -> RemoteScheduler:
     """Return a scheduler, not started yet, whose engines run on the Ray cluster at `address`.
 
     There is one engine on each GPU of the cluster, or `cpu_engines` without one. `model`, `vae`,
-    `max_batch`, `compile` and `cache` are as for `build_scheduler` and must mean the same on every
-    node. `options` go to RemoteScheduler. Fronts share engines when all of this and the version
-    are equal; others get engines of their own.
+    `max_batch`, `compile`, `cache`, `models` and `waiting_bytes` are as for `build_scheduler` and
+    must mean the same on every node; so must the paths of LoRAs, whose absence there is told to
+    whoever asks for a picture with them. `options` go to RemoteScheduler. Fronts share engines when
+    all of this and the version are equal; others get engines of their own.
     """
     device = "cpu" if cpu_engines else "cuda"
     settings: dict[str, Any] = {
@@ -63,6 +66,8 @@ def build_remote_scheduler(
         "max_batch": max_batch,
         "compile": compile,
         "cache": cache,
+        "models": dict(models or {}),
+        "waiting_bytes": waiting_bytes,
     }
     if cpu_engines:
         settings["engines"] = 1

@@ -26,6 +26,7 @@ from bot.errors import (
     EngineStopping,
     OutOfMemory,
     TurbocordError,
+    WeightsUnavailable,
 )
 from bot.request import Draw, Pixels
 
@@ -39,6 +40,7 @@ _ERRORS: Final[Mapping[str, type[TurbocordError]]] = {
         EngineStalled,
         EngineStopping,
         OutOfMemory,
+        WeightsUnavailable,
     )
 }
 

@@ -12,10 +12,18 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
+from bot.engine.budgets import Budgets
 from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
-from bot.errors import EngineError, OutOfMemory, StartupError, TurbocordError
-from bot.request import Drawn, Pixels
+from bot.engine.turns import Turns
+from bot.errors import (
+    EngineError,
+    OutOfMemory,
+    StartupError,
+    TurbocordError,
+    WeightsUnavailable,
+)
+from bot.request import Draw, Drawn, Pixels, WeightSet
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +32,9 @@ R = TypeVar("R")
 
 IDLE_SECONDS = 5.0
 """How long an idle thread sleeps before it looks around."""
+
+PATIENCE_SECONDS = 0.05
+"""How long a thread sleeps that has nothing to draw until others release the weights."""
 
 IMPROVE_EVERY = 8
 """While there is work, every so many turns the pipeline may capture one graph."""
@@ -69,7 +80,6 @@ class DeviceWorker(Generic[S]):
     ) -> None:
         self.name = name
         self.make_pipeline = make_pipeline
-        self.budget = budget
         self.costs = Costs()
         self.batch_sizes: Counter[int] = Counter()
         self.batch: RunningBatch[S] = RunningBatch(max_rows=1)
@@ -77,18 +87,19 @@ class DeviceWorker(Generic[S]):
         self.call_started: float | None = None
         self.call_jobs: list[Job] = []
         self.held: list[Job] = []
-        self._inherited = list(inherited)
+        self._turns = Turns(backlog, inherited)
         self._backlog = backlog
         self._supervisor = supervisor
         self._finished: list[Entry[S]] = []
         self._decoding: deque[tuple[Decoded, list[Entry[S]]]] = deque()
         self._decode_next = True
         self._attending = False
-        self._turns = 0
+        self._rounds = 0
         self._failures = 0
         self._improving = True
         self._idle_since = time.perf_counter()
         self._busy = 0.0
+        self._budgets = Budgets(budget)
         self._retired = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -99,11 +110,13 @@ class DeviceWorker(Generic[S]):
     @property
     def jobs(self) -> list[Job]:
         """All jobs that are with this worker, those it has not begun included."""
-        return [*self.held, *self._inherited]
+        return [*self.held, *self._turns.inherited]
 
     def retire(self) -> None:
         """Make the thread end as soon as it comes back to itself; it delivers nothing more."""
         self._retired.set()
+        if self.pipeline is not None:
+            self.pipeline.leave()
         self._backlog.wake()
 
     def join(self, timeout: float) -> bool:
@@ -119,8 +132,7 @@ class DeviceWorker(Generic[S]):
     def _run(self) -> None:
         try:
             self.pipeline = self.make_pipeline()
-            budget = self.budget(self.pipeline) if callable(self.budget) else self.budget
-            self.batch.max_rows = max(1, budget)
+            self.costs, self.batch.max_rows = self._budgets.enter(self.pipeline)
             self._supervisor.worker_ready(self)
             while not self.retired:
                 self._turn(self.pipeline)
@@ -133,6 +145,9 @@ class DeviceWorker(Generic[S]):
         except BaseException as error:
             log.exception("%s ended", self.name)
             self._supervisor.worker_failed(self, error)
+        finally:
+            if self.pipeline is not None:
+                self.pipeline.leave()
 
     def _turn(self, pipeline: Pipeline[S]) -> None:
         """Do what fits between two UNet calls, then one UNet call, then hand pictures out.
@@ -145,6 +160,7 @@ class DeviceWorker(Generic[S]):
         if idle and self._attending:
             self._attending = False
             pipeline.attend(False)
+            pipeline.release()
         timeout = self._improve(pipeline, idle)
         decode = bool(self._finished) and (self._decode_next or not self.batch)
         if decode or not self._admit(pipeline, timeout=timeout):
@@ -160,10 +176,10 @@ class DeviceWorker(Generic[S]):
         now = time.perf_counter()
         if not idle:
             self._idle_since = now
-            self._turns += 1
-            if self._turns % IMPROVE_EVERY:
+            self._rounds += 1
+            if self._rounds % IMPROVE_EVERY:
                 return 0.0
-        elif len(self._backlog) or self._inherited:
+        elif len(self._turns):
             return 0.0
         try:
             if self._improving and pipeline.improve(now - self._idle_since):
@@ -175,11 +191,14 @@ class DeviceWorker(Generic[S]):
 
     def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
         """Start the next jobs of the backlog that fit; False when there are none."""
+        drawing = bool(self.batch or self._finished or self._decoding)
+        weight_set = self._turns.wanted(pipeline, drawing=drawing, timeout=timeout)
+        if weight_set is None or not self._use(pipeline, weight_set):
+            return False
         limit = self.costs.chunk(
             self.costs.start_each, self.batch.max_rows, running=bool(self.batch)
         )
-        joining = [job.draw for job in self._inherited[:limit]]
-        jobs, self._inherited = self._inherited[:limit], self._inherited[limit:]
+        joining: list[Draw] = []
 
         def fits(job: Job) -> bool:
             if not self.batch.fits(job.draw, joining):
@@ -187,15 +206,11 @@ class DeviceWorker(Generic[S]):
             joining.append(job.draw)
             return True
 
-        if not jobs:
-            jobs = self._backlog.take(limit, fits, timeout=timeout)
+        jobs = self._turns.take(weight_set, limit, fits)
         jobs = [job for job in jobs if not job.abandoned]
         if not jobs:
             return False
         self.held.extend(jobs)
-        if not self._attending:
-            self._attending = True
-            pipeline.attend(True)
         started = time.perf_counter()
 
         def call(some: list[Job]) -> list[Entry[S]]:
@@ -207,6 +222,28 @@ class DeviceWorker(Generic[S]):
                 (self.batch.add if entry.sample.steps_left else self._finished.append)(entry)
         each = (time.perf_counter() - started) / len(jobs)
         self.costs.start_each = running_average(self.costs.start_each, each)
+        return True
+
+    def _use(self, pipeline: Pipeline[S], wanted: WeightSet) -> bool:
+        """Take up the weights; False when others hold theirs still, or these cannot be had."""
+        try:
+            if not pipeline.use(wanted):
+                pipeline.wait(PATIENCE_SECONDS)
+                return False
+            if wanted.model != self._budgets.model:
+                self._budgets.leave(self.costs, self.batch.max_rows)
+                self.costs, self.batch.max_rows = self._budgets.try_to_enter(pipeline)
+        except WeightsUnavailable as error:
+            # Which model is in now is to be seen.
+            self._budgets.leave(self.costs, self.batch.max_rows)
+            pipeline.release()
+            self._turns.refuse(wanted, error)
+            return False
+        if self.retired:
+            raise Retired
+        if not self._attending:
+            self._attending = True
+            pipeline.attend(True)
         return True
 
     def _step(self, pipeline: Pipeline[S], entries: list[Entry[S]]) -> None:

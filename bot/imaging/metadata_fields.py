@@ -13,6 +13,7 @@ MAX_TEXT: Final = 4000
 """Characters of a prompt that are written or believed; ours end at a quarter of that."""
 
 MAX_NAME: Final = 100
+MAX_LORA_WEIGHT: Final = 10.0
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Control characters but the newline, line separators, bidi overrides, lone surrogates.
@@ -32,7 +33,8 @@ _TEXTS: Final = ("prompt", "negative_prompt", "model", "job_id", "version")
 class Metadata:
     """What reproduces one picture.
 
-    `width` and `height` are pixels, `strength` is None where no picture was started from. Values
+    `width` and `height` are pixels, `strength` is None where no picture was started from. `lora`
+    is the name of the LoRA that was added to the model, by `lora_weight`. Values
     read from a file are within sane ranges, not within what this bot would draw.
     """
 
@@ -45,6 +47,8 @@ class Metadata:
     guidance_scale: float = 0.0
     strength: float | None = None
     style: str | None = None
+    lora: str | None = None
+    lora_weight: float | None = None
     model: str = ""
     job_id: str = ""
     version: str = f"turbocord {__version__}"
@@ -80,6 +84,11 @@ def checked(**fields: Any) -> Metadata | None:
         return None
     if not (style is None or isinstance(style, str)):
         return None
+    lora, lora_weight = fields.get("lora"), fields.get("lora_weight")
+    lora = clean(lora, MAX_NAME) if isinstance(lora, str) else ""
+    if not lora or not _within_either_way(lora_weight, MAX_LORA_WEIGHT):
+        # Told for people alone: what draws it again is the style.
+        lora, lora_weight = "", None
     return Metadata(
         prompt=clean(fields["prompt"], MAX_TEXT),
         negative_prompt=clean(fields["negative_prompt"], MAX_TEXT),
@@ -90,6 +99,8 @@ def checked(**fields: Any) -> Metadata | None:
         guidance_scale=float(guidance),
         strength=None if strength is None else float(strength),
         style=clean(style, MAX_NAME) or None if style else None,
+        lora=lora or None,
+        lora_weight=None if lora_weight is None else float(lora_weight),
         model=model_name(fields["model"]),
         job_id=fields["job_id"] if _JOB_ID.fullmatch(fields["job_id"]) else "",
         version=clean(fields["version"], MAX_NAME),
@@ -99,3 +110,7 @@ def checked(**fields: Any) -> Metadata | None:
 def _within(value: Any, high: float) -> bool:
     """Return whether a value is a number from 0 to `high`; NaN compares false."""
     return type(value) in (int, float) and 0 <= value <= high
+
+
+def _within_either_way(value: Any, high: float) -> bool:
+    return type(value) in (int, float) and -high <= value <= high

@@ -44,6 +44,8 @@ def to_parameters(metadata: Metadata) -> str:
         settings["Denoising strength"] = f"{metadata.strength:g}"
     if metadata.style:
         settings["Style"] = clean(metadata.style, MAX_NAME)
+    if metadata.lora and metadata.lora_weight is not None:
+        settings["LoRA"] = f"{clean(metadata.lora, MAX_NAME)}:{metadata.lora_weight:g}"
     settings["Version"] = metadata.version
     lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items()))
     return "\n".join(lines)
@@ -60,6 +62,7 @@ def from_parameters(text: str) -> Metadata | None:
         (at for at, line in enumerate(prompts) if line.strip().startswith(_NEGATIVE)),
         len(prompts),
     )
+    lora, _, lora_weight = settings.get("LoRA", "").rpartition(":")
     return checked(
         prompt="\n".join(prompts[:at]),
         negative_prompt="\n".join(prompts[at:]).strip().removeprefix(_NEGATIVE),
@@ -70,6 +73,8 @@ def from_parameters(text: str) -> Metadata | None:
         guidance_scale=_number(settings.get("CFG scale", "0")),
         strength=_number(settings.get("Denoising strength")),
         style=settings.get("Style"),
+        lora=lora,
+        lora_weight=_number(lora_weight),
         model=settings.get("Model", ""),
         job_id="",
         version=settings.get("Version", ""),
@@ -104,4 +109,4 @@ def _integer(text: str | None) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,20})?", text) else None
+    return float(text) if text and re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,20})?", text) else None

@@ -69,7 +69,7 @@ class Entry:
     """One model of the catalogue.
 
     `steps`, `guidance` and `size` (pixels) are its authors' defaults; `sha1` holds published
-    checksums of single files by name.
+    checksums of single files by name, and `single_files` names whole checkpoints in one file.
     """
 
     name: str
@@ -86,6 +86,12 @@ class Entry:
     default_variant: str
     parts: tuple[Part, ...]
     sha1: Mapping[str, str] = field(default_factory=dict)
+    single_files: tuple[str, ...] = ()
+
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The names under which the whole model is published as one file."""
+        return tuple(dict.fromkeys((*self.sha1, *self.single_files)))
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -149,7 +155,18 @@ def installed_path(
     folder = (root or models_root()) / entry.folder
     if (folder / "model_index.json").is_file():
         return folder
-    return next((folder / file for file in entry.sha1 if (folder / file).is_file()), None)
+    return next((folder / file for file in entry.singles if (folder / file).is_file()), None)
+
+
+def entry_of(path: Path, *, extra: Path | None = None) -> Entry | None:
+    """Return the entry that a model's folder or single file is named after, or None."""
+    for entry in load_catalog(extra).values():
+        if path.name in entry.singles:
+            return entry
+        folder = PurePosixPath(entry.folder).parts
+        if path.suffix != ".safetensors" and path.absolute().parts[-len(folder) :] == folder:
+            return entry
+    return None
 
 
 def list_installed(root: Path | None = None, *, extra: Path | None = None) -> list[Installed]:
@@ -173,11 +190,13 @@ def list_installed(root: Path | None = None, *, extra: Path | None = None) -> li
 def _entry(name: str, table: Any, path: Path) -> Entry:
     try:
         values = dict(table)
-        required = [known.name for known in fields(Entry) if known.name not in ("name", "sha1")]
+        given = ("name", "sha1", "single_files")
+        required = [known.name for known in fields(Entry) if known.name not in given]
         if lacking := [known for known in required if known not in values]:
             raise ValueError(f"it lacks {', '.join(lacking)}")
         parts = tuple(_part(part) for part in values.pop("parts"))
-        entry = Entry(name=name, parts=parts, **values)
+        singles = tuple(values.pop("single_files", ()))
+        entry = Entry(name=name, parts=parts, single_files=singles, **values)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"The catalogue {path} describes {name!r} wrongly: {error}", exit_code=exit_codes.CONFIG

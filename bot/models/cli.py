@@ -22,6 +22,8 @@ from rich.progress import (
 from rich.table import Table
 
 from bot import exit_codes
+from bot.config import load_settings
+from bot.errors import StartupError
 from bot.models.catalog import SOURCES, ModelError, installed_path, load_catalog, models_root
 from bot.models.catalog import list_installed as find_installed
 from bot.models.catalog_fetch import carry_out, free_bytes, human_bytes, plan_fetch
@@ -123,6 +125,7 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
     console = Console()
     with _errors_in_words():
         installed = find_installed(into, extra=catalog)
+        used = _in_use()
         table = Table(box=None, pad_edge=False)
         for heading in (
             "",
@@ -132,6 +135,7 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
             "pixels",
             "licence",
             "variants",
+            "used",
             "installed",
         ):
             table.add_column(heading, overflow="fold")
@@ -145,13 +149,33 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
                 f"{entry.size}",
                 escape(entry.licence),
                 " ".join(entry.variants),
+                used.get(here.path.absolute(), "") if here else "",
                 f"{escape(str(here.path))} ({human_bytes(here.size)})" if here else "",
             )
         for model in installed:
             if model.entry is None:
                 where = f"{escape(str(model.path))} ({human_bytes(model.size)})"
-                table.add_row("[green]✓[/]", "(not in the catalogue)", "", "", "", "", "", where)
+                known = used.get(model.path.absolute(), "")
+                table.add_row(
+                    "[green]✓[/]", "(not in the catalogue)", "", "", "", "", "", known, where
+                )
         console.print(table)
+
+
+def _in_use() -> dict[Path, str]:
+    """Return by path which models the settings name: the first, and further ones to choose."""
+    try:
+        settings = load_settings()
+    except StartupError:
+        # What is wrong with them is for `doctor` to say.
+        return {}
+    used: dict[Path, str] = {}
+    for source in (settings.model, *settings.models):
+        path = (installed_path(source) or Path(source).expanduser()).absolute()
+        # A single file is listed by its folder.
+        path = path.parent if path.suffix == ".safetensors" else path
+        used.setdefault(path, "further" if used else "first")
+    return used
 
 
 def _located(model: str, into: Path | None, catalog: Path | None) -> Path:

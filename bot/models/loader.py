@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import AutoencoderTiny, AutoPipelineForText2Image, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -17,9 +19,10 @@ from transformers.utils import logging as transformers_logging
 from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
 from bot.engine.cpu_decoder import make_lean
+from bot.engine.lora import LoraMerger
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
-from bot.models.catalog import installed_path, models_root
+from bot.models.catalog import entry_of, installed_path, models_root
 from bot.models.tiny import build_tiny
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class LoadedModel:
     unet: Any
     vae: Any
     device: torch.device
+    merger: LoraMerger
 
     @property
     def dtype(self) -> torch.dtype:
@@ -62,6 +66,27 @@ class LoadedModel:
     def force_zeros_for_empty_prompt(self) -> bool:
         """Whether an empty negative prompt means zeros instead of the empty text's embeddings."""
         return bool(self.pipeline.config.force_zeros_for_empty_prompt)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the weights take, in bytes."""
+        return sum(weight.nbytes for part in self._parts for weight in part.parameters())
+
+    def leave_device(self) -> None:
+        """Move the weights to host memory, to wait there."""
+        for part in self._parts:
+            part.to("cpu")
+
+    def enter_device(self) -> None:
+        """Move the weights back to the model's device."""
+        for part in self._parts:
+            part.to(self.device)
+
+    @property
+    def _parts(self) -> list[Any]:
+        stock = self.pipeline
+        parts = (self.unet, self.vae, stock.vae, stock.text_encoder, stock.text_encoder_2)
+        return list({id(part): part for part in parts}.values())
 
     def in_full_precision(self) -> LoadedModel:
         """Return a copy whose UNet and autoencoder are fp32, for one picture."""
@@ -104,6 +129,14 @@ def default_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def free_device_memory() -> None:
+    """Hand memory that nothing uses any more back to the accelerator."""
+    # Modules and their hooks refer to each other in circles.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
@@ -199,6 +232,7 @@ def adopt(
         unet=pipeline.unet,
         vae=decoder,
         device=device,
+        merger=LoraMerger(pipeline),
     )
 
 
@@ -234,13 +268,15 @@ def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
 
 def _read(path: Path, dtype: torch.dtype) -> Any:
     if path.is_file():
-        # One file holds no tokenizers or configurations: a folder of the same name may, or else
-        # the library looks for SDXL's own in its local cache.
-        folder = path.with_suffix("")
-        config = str(folder) if (folder / "model_index.json").is_file() else None
-        return StableDiffusionXLPipeline.from_single_file(
-            str(path), dtype=dtype, config=config, local_files_only=True
+        # One file holds no tokenizers or configurations: a folder of the same name or the one it
+        # lies in may, or else the library looks for SDXL's own in its local cache.
+        folders = (path.with_suffix(""), path.parent)
+        config = next((each for each in folders if (each / "model_index.json").is_file()), None)
+        pipeline = StableDiffusionXLPipeline.from_single_file(
+            str(path), dtype=dtype, config=config and str(config), local_files_only=True
         )
+        _set_noise_schedule(pipeline, path)
+        return pipeline
     # Half precision is published as a variant of its own; a folder without one is cast on loading.
     halves = dtype == torch.float16 and any((path / "unet").glob("*.fp16.safetensors"))
     return AutoPipelineForText2Image.from_pretrained(
@@ -251,3 +287,18 @@ def _read(path: Path, dtype: torch.dtype) -> Any:
         local_files_only=True,
         add_watermarker=False,
     )
+
+
+def _set_noise_schedule(pipeline: Any, path: Path) -> None:
+    """Give a single file of the catalogue the noise schedule that its weights were distilled for.
+
+    The file does not say it, and what stands in is the base model's, with which a few-step model
+    draws a haze.
+    """
+    entry = entry_of(path)
+    if entry is None:
+        return
+    kind = getattr(diffusers, entry.noise_schedule)
+    spacing = entry.timestep_spacing
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, timestep_spacing=spacing)
+    log.info("%s is the catalogue's %s: %s, %s", path.name, entry.name, kind.__name__, spacing)

@@ -40,6 +40,7 @@ class GuildSettings:
     default_strength: float | None = None
     default_size: str | None = None
     default_style: str | None = None
+    default_model: str | None = None
     default_count: int | None = None
     max_steps: int | None = None
     max_count: int | None = None
@@ -154,6 +155,7 @@ READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "default_strength": _strength,
     "default_size": _size,
     "default_style": _text(100),
+    "default_model": _text(100),
     "default_count": _whole(1, MAX_COUNT),
     "max_steps": _whole(1, MAX_STEPS),
     "max_count": _whole(1, MAX_COUNT),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import discord
@@ -49,6 +50,20 @@ def described(command: str) -> Callable[[C], C]:
 
 
 SIZE_CHOICES = [app_commands.Choice(name=text(f"size.{name}"), value=name) for name in SIZES]
+
+
+def offer_models(command: app_commands.Command[Any, ..., Any], models: Collection[str]) -> None:
+    """Offer `models` as the choices of the option `model`, or take it away if there is one alone.
+
+    What can be chosen is known only once the bot is put together. `command` is the cog's own copy.
+    """
+    # discord.py has no public way to change an option; without it here, the callback's default
+    # holds.
+    option = command._params.pop("model")
+    if len(models) > 1:
+        option = copy.copy(option)
+        option.choices = [app_commands.Choice(name=name[:100], value=name) for name in models]
+        command._params["model"] = option
 
 
 def asker_of(interaction: discord.Interaction[TurboBot]) -> Asker:

@@ -103,6 +103,7 @@ class RemixModal(discord.ui.Modal):
             negative_prompt=before.negative_prompt,
             num_inference_steps=before.num_inference_steps,
             guidance_scale=before.guidance_scale,
+            model=before.model,
             style=self.style.values[0] if self.style.values else None,
             strength=strength,
             sources=(self.sources[chosen],),

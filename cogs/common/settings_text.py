@@ -19,7 +19,7 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
     The operator's own holds where the guild has chosen nothing; without a picture check nothing is
     recognised as being for adults.
     """
-    holds, limiter = studio.defaults.within(chosen), studio.service.limiter
+    holds, limiter = studio.defaults_under(chosen), studio.service.limiter
 
     def mentions(ids: frozenset[int], form: str, none: str) -> str:
         return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, none)

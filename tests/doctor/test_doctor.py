@@ -39,6 +39,7 @@ def test_everything_is_looked_at_once_and_in_order(tmp_path: Path) -> None:
         "Device",
         "Memory",
         "Model",
+        "Styles",
         "Picture check",
         "Disk",
         "Token",
@@ -51,6 +52,27 @@ def test_everything_is_looked_at_once_and_in_order(tmp_path: Path) -> None:
     assert [check.name for check in checks if check.grade is Grade.FAIL] == ["Token"]
     assert all(check.advice for check in checks if check.grade is not Grade.OK)
     assert not list(tmp_path.iterdir())
+
+
+def test_models_and_loras_are_looked_at(tmp_path: Path) -> None:
+    styles = tmp_path / "styles.toml"
+    styles.write_text('[cut]\nlora = "cut.safetensors"\n')
+    found = {"models": f"{tmp_path / 'a' / 'x'},{tmp_path / 'b' / 'x'}", "styles": styles}
+    checks = run_doctor(settings(tmp_path, device="cpu", **found), online=False)
+    by_name = [(check.name, check.grade, check.detail) for check in checks]
+    models = [detail for name, grade, detail in by_name if (name, grade) == ("Model", Grade.FAIL)]
+    assert ["there is nothing" in detail for detail in models] == [True, True]
+    (same,) = [detail for name, _, detail in by_name if name == "Models"]
+    assert "would be called x" in same
+    (lost,) = [detail for name, _, detail in by_name if name == "Styles"]
+    assert "'cut'" in lost
+    assert "not there" in lost
+
+    found = {"ray_address": "auto", "styles": styles, "models": "sdxl-turbo"}
+    checks = run_doctor(settings(tmp_path, device="cpu", **found), online=False)
+    details = {check.name: check.detail for check in checks if check.grade is Grade.OK}
+    assert details["Models"] == "members choose between tiny, sdxl-turbo"
+    assert "cut; their files must be at the same paths on every node" in details["Styles"]
 
 
 def test_a_bad_token_is_not_sent_to_discord(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from bot.doctor import model as doctor_model
 from bot.doctor.check import Grade
-from bot.doctor.model import check_model
+from bot.doctor.model import Weights, check_model, together
 from bot.models.catalog_manifest import MANIFEST, Manifest, write_manifest
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -24,6 +24,14 @@ def make_folder(folder: Path, *suffixes: str) -> Path:
     index = {part: ["diffusers", "Kind"] for part in PARTS}
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
+
+
+def test_of_several_models_one_is_loaded_and_others_wait() -> None:
+    models = [Weights(on_disk=4, half=4, full=8), Weights(on_disk=6, half=6, full=12)]
+    both = together(models, waiting_bytes=100)
+    assert (both.on_disk, both.half, both.full, both.waiting) == (6, 6, 12, 6)
+    assert together(models, waiting_bytes=5).waiting == 5
+    assert together(models[:1], waiting_bytes=100) == models[0]
 
 
 def test_a_folder_is_measured_in_the_precision_it_has(tmp_path: Path) -> None:

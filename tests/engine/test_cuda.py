@@ -14,9 +14,12 @@ from bot.engine import cuda
 from bot.engine.cuda import QUIET_SECONDS, CudaPipeline
 from bot.engine.cuda_graphs import Tensors
 from bot.engine.pipeline import TurboPipeline
+from bot.engine.residency import Residency
+from bot.engine.seat import Seat
 from bot.models.loader import LoadedModel, load_model
-from bot.request import Draw, Pixels
+from bot.request import Draw, Pixels, WeightSet
 from tests.engine.conftest import run_alone
+from tests.engine.loras import save_peft
 from tests.engine.test_cuda_graphs import FakeCapture
 
 
@@ -163,3 +166,59 @@ def test_what_compiles_badly_is_not_used(
     assert before is not None
     assert after is not None
     assert np.array_equal(before, after)
+
+
+def test_graphs_stay_valid_when_a_lora_goes_in_and_out(
+    capture: FakeCapture, model: LoadedModel, tiny_folder: Path, tmp_path: Path
+) -> None:
+    lora = save_peft(model.pipeline, tmp_path / "look.safetensors")
+    reference = TurboPipeline(load_model(tiny_folder, device=torch.device("cpu")))
+    ours = CudaPipeline(model, compile_blocks=False)
+    ours.prepare(2)
+    improve_fully(ours)
+    captured = len(capture.made)
+    for wanted in (None, lora, None):
+        for pipeline in (ours, reference):
+            pipeline.use(WeightSet(lora=wanted))
+        (pixels,) = draw_all(ours, [Draw("a", 1)])
+        assert pixels is not None
+        assert np.abs(pixels.astype(int) - run_alone(reference, Draw("a", 1))[1]).max() <= 1
+    assert len(capture.made) == captured
+    assert ours.full_speed
+
+
+def test_a_model_that_comes_back_is_captured_anew(capture: FakeCapture, tiny_folder: Path) -> None:
+    residency = Residency(
+        lambda name: load_model(tiny_folder, device=torch.device("cpu")),
+        lambda model: CudaPipeline(model, compile_blocks=False),
+        waiting_bytes=10**9,
+    )
+    seat = Seat(residency)
+    for name in ("", "other", ""):
+        seat.use(WeightSet(name))
+        assert not seat.full_speed
+        seat.prepare(1)
+        before = len(capture.made)
+        while seat.improve(0.0):
+            pass
+        assert len(capture.made) > before
+        assert seat.full_speed
+
+
+def test_compiled_blocks_are_left_behind_with_the_pipeline(
+    capture: FakeCapture, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = [module for module in model.unet.modules() if "Block" in type(module).__name__]
+
+    def compile_repeated_blocks(**options: Any) -> None:
+        for block in blocks:
+            block._compiled_call_impl = block._call_impl
+
+    monkeypatch.setattr(model.unet, "compile_repeated_blocks", compile_repeated_blocks)
+    ours = CudaPipeline(model)
+    ours.prepare(1)
+    improve_fully(ours)
+    assert ours.improve(QUIET_SECONDS)
+    assert any(block._compiled_call_impl for block in blocks)
+    ours.close()
+    assert not any(block._compiled_call_impl for block in blocks)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from PIL import Image
 
 from bot.engine.launch import build_scheduler
@@ -19,9 +20,18 @@ from bot.engine.null import NullPipeline, NullSample, photo_like
 from bot.engine.pipeline import TurboPipeline
 from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
-from bot.errors import Abandoned, EngineError, EngineStopping, QueueFull, StartupError
-from bot.request import Draw, Drawn
+from bot.errors import (
+    Abandoned,
+    EngineError,
+    EngineStopping,
+    QueueFull,
+    StartupError,
+    WeightsUnavailable,
+)
+from bot.models.loader import LoadedModel, load_model
+from bot.request import Draw, Drawn, Lora, WeightSet
 from tests.engine.conftest import run_alone
+from tests.engine.loras import save_peft
 from tests.engine.ray_harness import RayHarness, draws, harness, links, null_engine, until
 
 pytestmark = pytest.mark.timeout(180)
@@ -90,6 +100,39 @@ async def test_the_real_pipeline_draws_the_same_there_before_and_after_a_loss(
         # A level of difference is what sharing a batch with others makes on a CPU.
         assert np.abs(one.pixels - pixels).max() <= 1
         assert np.abs(two.pixels - pixels).max() <= 1
+
+
+@pytest.mark.timeout(400)  # a process imports torch and loads two models
+async def test_models_and_loras_are_drawn_with_there(
+    ray: RayHarness, tiny_folder: Path, tiny_model: LoadedModel, tmp_path: Path
+) -> None:
+    lora = save_peft(tiny_model.pipeline, tmp_path / "look.safetensors")
+    missing = Lora(str(tmp_path / "missing.safetensors"))
+    pipeline = TurboPipeline(load_model(tiny_folder, device=torch.device("cpu")))
+    pipeline.use(WeightSet(lora=lora))
+    expected = run_alone(pipeline, draws(1)[0])[1].astype(int)
+    build = partial(
+        build_scheduler,
+        "starter",
+        models={"second": str(tiny_folder)},
+        device="cpu",
+        engines=1,
+        max_batch=2,
+        cache=tmp_path,
+    )
+    async with ray.front(build, cpu_engines=1) as front:
+        plain = front.submit(draws(1), guild_id=1, user_id=1)
+        wanted = draws(1, weight_set=WeightSet("second", lora))
+        styled = front.submit(wanted, guild_id=2, user_id=2)
+        lost = front.submit(
+            draws(1, weight_set=WeightSet("second", missing)), guild_id=3, user_id=3
+        )
+        (drawn,) = await styled.result()
+        with pytest.raises(WeightsUnavailable) as caught:
+            await lost.result()
+        await plain.result()
+    assert np.abs(drawn.pixels - expected).max() <= 1
+    assert (caught.value.code, caught.value.details["name"]) == ("lora_missing", "missing")
 
 
 async def test_nodes_that_join_are_used_and_those_that_leave_are_drained(ray: RayHarness) -> None:

@@ -31,6 +31,7 @@ from bot.errors import (
     EngineStalled,
     OutOfMemory,
     QueueFull,
+    WeightsUnavailable,
 )
 from bot.request import Draw
 
@@ -96,6 +97,7 @@ def test_a_draw_without_sources_is_left_alone() -> None:
         EngineError(reason="x"),
         EngineStalled(seconds=3.0),
         OutOfMemory(device="cuda:0"),
+        WeightsUnavailable("lora_unfit", name="look", reason="it is a DoRA"),
     ],
 )
 def test_errors_arrive_as_what_they_were(error: EngineError) -> None:

@@ -68,6 +68,17 @@ def test_verify_and_list_find_what_was_fetched(hub: Hub, tmp_path: Path) -> None
     assert next(row for row in rows if "sdxl-turbo" in row)[0] == "✓"
     assert next(row for row in rows if "sdxl-lightning" in row)[0] == "sdxl-lightning"
 
+    used = {
+        "TURBOCORD_MODEL": str(tmp_path / "stabilityai/sdxl-turbo"),
+        "TURBOCORD_MODELS": "starter",
+        "COLUMNS": "300",
+    }
+    listed = runner.invoke(app, ["list", *into], env=used)
+    assert (
+        next(line for line in listed.output.splitlines() if "sdxl-turbo" in line).split()[-4]
+        == "first"
+    )
+
     (tmp_path / "stabilityai/sdxl-turbo/vae/config.json").write_text("{}")
     broken = runner.invoke(app, ["verify", "sdxl-turbo", *into])
     assert broken.exit_code == 66

@@ -1,0 +1,111 @@
+"""One engine's place at a device whose weights change: the Pipeline that its thread draws with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.engine.cpu import CoreShare
+from bot.engine.pipeline import TurboPipeline, is_out_of_memory
+from bot.engine.residency import Residency
+from bot.engine.sample import DecodedPictures, TurboSample
+from bot.request import Draw, Pixels, WeightSet
+
+
+class Seat:
+    """Draws with whatever the residency holds; see Pipeline for what each method promises."""
+
+    def __init__(self, residency: Residency, *, share: CoreShare | None = None) -> None:
+        self._residency = residency
+        self._share = share
+        residency.pipeline_of(self)
+
+    @property
+    def pipeline(self) -> TurboPipeline:
+        """This engine's pipeline of the model that is in."""
+        return self._residency.pipeline_of(self)
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model that is in, or that is to be."""
+        # Asked from the event loop, which must not wait for a model to load.
+        resident = self._residency.resident
+        return resident.model_name if resident is not None else self._residency.weight_set.model
+
+    @property
+    def device_name(self) -> str:
+        """The device's name, for people."""
+        return self._residency.device_name
+
+    @property
+    def weight_set(self) -> WeightSet:
+        """What the device draws with now."""
+        return self._residency.weight_set
+
+    @property
+    def settled(self) -> bool:
+        """Whether these weights have had their turn."""
+        return self._residency.settled
+
+    @property
+    def full_speed(self) -> bool:
+        """Whether `improve` has nothing left to do for the model that is in."""
+        resident = self._residency.resident
+        return resident is not None and resident.full_speed
+
+    def use(self, weight_set: WeightSet) -> bool:
+        """Hold these weights; False while another engine holds others."""
+        return self._residency.use(self, weight_set)
+
+    def release(self) -> None:
+        """Let the weights be changed."""
+        self._residency.release(self)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until somebody releases the weights."""
+        self._residency.wait(seconds)
+
+    def leave(self) -> None:
+        """Hear that the thread draws no more."""
+        self._residency.leave(self)
+
+    def start(self, draws: Sequence[Draw]) -> list[TurboSample]:
+        """Return one sample per draw."""
+        return self.pipeline.start(draws)
+
+    def step(self, samples: Sequence[TurboSample]) -> None:
+        """Advance all samples by one step."""
+        self.pipeline.step(samples)
+
+    def decode(self, samples: Sequence[TurboSample]) -> DecodedPictures:
+        """Issue the decoding of finished samples."""
+        return self.pipeline.decode(samples)
+
+    def redo(self, draw: Draw) -> Pixels:
+        """Draw one picture again in full precision."""
+        return self.pipeline.redo(draw)
+
+    def attend(self, busy: bool) -> None:
+        """Take or leave this engine's part of the cores."""
+        if self._share is not None:
+            self._share.attend(id(self), busy)
+
+    def prepare(self, max_rows: int) -> None:
+        """Get ready for calls of up to `max_rows` UNet rows."""
+        self.pipeline.prepare(max_rows)
+
+    def improve(self, idle_seconds: float) -> bool:
+        """Use spare time to get faster with the model that is in."""
+        return self.pipeline.improve(idle_seconds)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Tell whether `error` means that the device had no memory left."""
+        return is_out_of_memory(error)
+
+    def free_memory(self) -> None:
+        """Give cached device memory back."""
+        self.pipeline.free_memory()
+
+    def peak_memory(self) -> int:
+        """Return the most bytes in use so far."""
+        resident = self._residency.resident
+        return resident.peak_memory() if resident is not None else 0
