@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from bot import exit_codes
-from bot.client import TurboBot, point_at
+from bot.client import TurboBot, check_account, point_at
 from bot.config import Settings
 from bot.engine.launch import build_scheduler
 from bot.engine.picture_check import Judge, PictureCheck
@@ -184,9 +184,12 @@ async def connected(
 ) -> AsyncIterator[App]:
     """Yield a started App that is connected and ready; disconnect it at the end.
 
-    Raises whatever `App.serve` raises when it ends before the bot is ready.
+    Raises whatever `App.serve` raises when it ends before the bot is ready. What Discord would
+    refuse is found out first, because loading a model can take minutes.
     """
-    token_of(settings)  # a missing token is said before a model is loaded
+    token = token_of(settings)
+    point_at(settings.api_base, settings.gateway)
+    await check_account(token, message_content=settings.message_content)
     async with started(settings, scheduler=scheduler) as app:
         app.serving = serving = asyncio.create_task(app.serve(), name="serve")
         ready = asyncio.create_task(app.wait_until_ready(), name="ready")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -106,11 +107,54 @@ def _login_failed() -> StartupError:
     )
 
 
+def _intent_missing() -> StartupError:
+    return StartupError(
+        "TURBOCORD_MESSAGE_CONTENT is on, but the message content intent is not enabled "
+        "for this application in the developer portal",
+        exit_code=exit_codes.INTENTS,
+    )
+
+
 def _unreachable(why: str) -> StartupError:
     return StartupError(
         f"Cannot reach Discord ({why}): check the network and TURBOCORD_API_BASE, then start again",
         exit_code=exit_codes.UNREACHABLE,
     )
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what discord.py raises, when Discord will not have us, into a StartupError."""
+    try:
+        yield
+    except discord.LoginFailure as error:
+        raise _login_failed() from error
+    except discord.PrivilegedIntentsRequired as error:
+        raise _intent_missing() from error
+    except discord.ConnectionClosed as error:
+        if error.code == AUTHENTICATION_FAILED:
+            raise _login_failed() from error
+        raise _unreachable(f"the gateway closed with {error.code}") from error
+    except (discord.HTTPException, discord.GatewayNotFound) as error:
+        status = getattr(error, "status", 404)
+        raise _unreachable(f"it answered HTTP {status}") from error
+    except (aiohttp.ClientConnectionError, OSError) as error:
+        raise _unreachable(type(error).__name__) from error
+
+
+async def check_account(token: str, *, message_content: bool) -> None:
+    """Log in and out again, so that what is wrong is said before a model is loaded.
+
+    Raises StartupError where Discord cannot be reached, does not accept the token, or has not
+    enabled the intent that `message_content` needs.
+    """
+    with refusals():
+        async with discord.Client(intents=discord.Intents.none()) as client:
+            await client.login(token)
+            flags = client.application_flags
+    has_intent = flags.gateway_message_content or flags.gateway_message_content_limited
+    if message_content and not has_intent:
+        raise _intent_missing()
 
 
 class Catalogue(app_commands.Translator):
@@ -258,25 +302,8 @@ class TurboBot(commands.AutoShardedBot):
 
         Raises StartupError, with its documented exit code, where Discord refuses us for good.
         """
-        try:
+        with refusals():
             await self.start(token)
-        except discord.LoginFailure as error:
-            raise _login_failed() from error
-        except discord.PrivilegedIntentsRequired as error:
-            raise StartupError(
-                "TURBOCORD_MESSAGE_CONTENT is on, but the message content intent is not enabled "
-                "for this application in the developer portal",
-                exit_code=exit_codes.INTENTS,
-            ) from error
-        except discord.ConnectionClosed as error:
-            if error.code == AUTHENTICATION_FAILED:
-                raise _login_failed() from error
-            raise _unreachable(f"the gateway closed with {error.code}") from error
-        except (discord.HTTPException, discord.GatewayNotFound) as error:
-            status = getattr(error, "status", 404)
-            raise _unreachable(f"it answered HTTP {status}") from error
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            raise _unreachable(type(error).__name__) from error
 
     async def upload_tree(self, token: str) -> None:
         """Log in, which loads the cogs, and upload the command tree whether it changed or not."""

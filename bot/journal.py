@@ -9,9 +9,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bot.errors import StoreError
 from bot.recall import parameters_of
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS: Final = 7 * 24 * 3600
 CLAIM_SECONDS: Final = 15.0
 FORGET_EVERY_SECONDS: Final = 3600.0
+REMEMBERED_ENDS: Final = 10_000
+"""Ends that the store would not take and that are told it again; beyond this the oldest go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Journal:
         self.claim_seconds = claim_seconds
         self.owner = secrets.token_hex(8)
         self._renewed_at = time.monotonic()
+        self._untold: dict[str, Callable[[], Awaitable[object]]] = {}
 
     async def accept(
         self, request: ImageRequest, asker: Asker, line: Line, *, kind: str, parent: str | None
@@ -89,6 +92,7 @@ class Journal:
             began = time.monotonic()
             if await self._try("claims", self.store.renew_claims(self.owner, self.claim_seconds)):
                 self._renewed_at = began
+                await self._tell_ends()
                 pause = self.claim_seconds / 3
             else:
                 # A store that is busy for a moment must not cost us what we are working on.
@@ -102,15 +106,21 @@ class Journal:
 
     async def release(self) -> None:
         """Let go of what is not answered, so that the next process need not wait for it."""
+        await self._tell_ends()
         await self._try("release", self.store.release_claims(self.owner))
 
     async def orphans(self) -> list[Job]:
-        """Return unanswered requests that no living process works on. Raises StoreError."""
-        return await self.store.unfinished_jobs(orphaned=True)
+        """Return unanswered requests that no living process works on. Raises StoreError.
+
+        What was answered here while the store was away is told to it first, and is no orphan.
+        """
+        await self._tell_ends()
+        found = await self.store.unfinished_jobs(orphaned=True)
+        return [job for job in found if job.job_id not in self._untold]
 
     async def take(self, job_id: str) -> bool:
-        """Claim an orphan; return whether it is ours now. Raises StoreError."""
-        return await self.store.claim(job_id, self.owner, self.claim_seconds)
+        """Claim an orphan; return whether it is ours now, and unanswered. Raises StoreError."""
+        return await self.store.take_job(job_id, self.owner, self.claim_seconds)
 
     async def may_answer(self, job_id: str) -> bool:
         """Return whether no other process has taken `job_id` over.
@@ -121,25 +131,19 @@ class Journal:
         if time.monotonic() - self._renewed_at < self.claim_seconds:
             return True
         try:
-            job = await self.store.get_job(job_id)
-            if job is None:
-                return True
-            return not job.is_finished and await self.take(job_id)
+            return await self.store.get_job(job_id) is None or await self.take(job_id)
         except StoreError as error:
             log.warning("whose job=%s is cannot be told: %s", job_id, error)
             return True
 
     async def done(self, job_id: str, posted: Posted) -> None:
         """Write down what was drawn and where it hangs."""
-        await self._try(
-            "done",
-            self.store.finish_job(
-                job_id,
-                JobState.DONE,
-                message_id=posted.message_id,
-                channel_id=posted.channel_id,
-                attachments=posted.pictures,
-            ),
+        await self._end(
+            job_id,
+            JobState.DONE,
+            message_id=posted.message_id,
+            channel_id=posted.channel_id,
+            attachments=posted.pictures,
         )
 
     async def keep(self, result: ImageResult) -> None:
@@ -165,7 +169,28 @@ class Journal:
 
     async def ended(self, job_id: str, state: JobState, *, code: str | None = None) -> None:
         """Write down that there is no picture, and why."""
-        await self._try(state, self.store.finish_job(job_id, state, error_code=code))
+        await self._end(job_id, state, error_code=code)
+
+    async def _end(self, job_id: str, state: JobState, **values: Any) -> None:
+        """Write down how a job ended, or remember it until the store works again.
+
+        A job that was answered and does not say so would be taken for an orphan, and drawn twice.
+        """
+
+        def finish() -> Awaitable[object]:
+            return self.store.finish_job(job_id, state, **values)
+
+        if not await self._try(state, finish()):
+            self._untold[job_id] = finish
+            if len(self._untold) > REMEMBERED_ENDS:
+                del self._untold[next(iter(self._untold))]
+
+    async def _tell_ends(self) -> None:
+        """Tell the store the ends it would not take, until it refuses one again."""
+        for job_id, finish in list(self._untold.items()):
+            if not await self._try("end", finish()):
+                return
+            self._untold.pop(job_id, None)
 
     async def _try(self, what: str, writing: Awaitable[object]) -> bool:
         """Return whether the store did it."""

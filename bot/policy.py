@@ -222,5 +222,12 @@ def _size(wish: Wish, defaults: Defaults) -> Size | None:
 def _within(name: str, value: float, low: float, high: float) -> float:
     """Return `value`, which must lie in [low, high]; NaN never does."""
     if not low <= value <= high:
-        raise BadParameter(name=name, value=f"{value:g}", allowed=f"{low:g} – {high:g}")
+        raise BadParameter(name=name, value=_shown(value), allowed=f"{low:g} – {high:g}")
     return value
+
+
+def _shown(value: float) -> str:
+    """Return a number as a sentence shows it; a whole number can be too long for a float."""
+    if isinstance(value, int) and abs(value) > MAX_SEED:
+        return f"{str(value)[:20]}…"
+    return f"{value:g}"

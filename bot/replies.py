@@ -13,6 +13,7 @@ import discord
 
 from bot.errors import Refused, Snippet, TurbocordError
 from bot.imaging.metadata import Metadata
+from bot.imaging.metadata_fields import clean
 from bot.request import ImageRequest, ImageResult, Picture
 from bot.words import has, say, steps_text
 
@@ -29,10 +30,11 @@ _MARKDOWN = re.compile(r"([\\*_~|`>#\-\[\]()<:+=.])")
 def quote(text: str, limit: int = SHOWN_PROMPT) -> str:
     """Return member text as it was typed, but inert: no formatting, link, timestamp or mention.
 
-    Newlines become spaces, so that headings and quotes cannot start; every character Discord's
-    markdown reads is escaped; a zero-width space after `@` keeps `@everyone` plain text.
+    Newlines become spaces, so that headings and quotes cannot start, and so do control characters
+    and those that turn the direction of writing; every character Discord's markdown reads is
+    escaped; a zero-width space after `@` keeps `@everyone` plain text.
     """
-    flat = " ".join(text.split())
+    flat = " ".join(clean(text, len(text)).split())
     if len(flat) > limit:
         flat = flat[: limit - 1].rstrip() + "…"
     return _MARKDOWN.sub(r"\\\1", flat).replace("@", "@\u200b")
@@ -40,7 +42,8 @@ def quote(text: str, limit: int = SHOWN_PROMPT) -> str:
 
 def inline_code(text: str, limit: int = 60) -> str:
     """Return member text fit to stand between backticks, where escapes would show."""
-    return " ".join(text.replace("`", "'").split())[:limit].replace("@", "@\u200b") or "–"
+    flat = " ".join(clean(text, len(text)).replace("`", "'").split())
+    return flat[:limit].replace("@", "@\u200b") or "–"
 
 
 def when(seconds: float, now: float) -> str:

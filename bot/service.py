@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Final
 
 from PIL import Image
 
@@ -15,7 +16,7 @@ from bot.engine.picture_check import PictureCheck, Side
 from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
-from bot.errors import Flagged
+from bot.errors import Flagged, QueueFull
 from bot.imaging.encode import encode_picture, make_filename
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake, nearest_size
@@ -35,6 +36,18 @@ from bot.request import (
 )
 
 log = logging.getLogger(__name__)
+
+MAX_ENCODING: Final = 256
+"""Pictures that may wait drawn for the encoders, 0.8 MiB each at 512×512; beyond, refuse early."""
+
+MAX_TAKING_IN: Final = 64
+"""Requests whose sources may be on their way at the same time; the next are refused early."""
+
+AT_ONCE: Final = 8
+"""Of those, how many fetch and decode: what bounds the bytes and pixels held meanwhile."""
+
+RETRY_SECONDS: Final = 5.0
+"""When to come back, for want of a better guess, to encoders or downloads that are behind."""
 
 OnQueued = Callable[[Ticket], None]
 
@@ -69,6 +82,9 @@ class ImageService:
         self.default_size = default_size
         self.encode = encode_drawn
         self.check = check
+        self._encoding = 0
+        self._taking_in = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(
         self,
@@ -87,6 +103,8 @@ class ImageService:
         pictures are given back to the limiter, except those that were drawn and held back.
         """
         started = time.perf_counter()
+        if self._encoding >= MAX_ENCODING:
+            raise QueueFull("server", retry_after=RETRY_SECONDS)
         admission = await self.limiter.admit(
             guild_id=request.guild_id,
             user_id=request.user_id,
@@ -160,27 +178,47 @@ class ImageService:
         if not request.sources:
             size = enlarged(request.size or self.default_size, native)
             return replace(request, size=size), []
+        if self._taking_in >= MAX_TAKING_IN:
+            raise QueueFull("server", retry_after=RETRY_SECONDS)
+        self._taking_in += 1
+        try:
+            async with self._turns:
+                return await self._fetch_and_fit(request, native)
+        finally:
+            self._taking_in -= 1
+
+    async def _fetch_and_fit(
+        self, request: ImageRequest, native: int
+    ) -> tuple[ImageRequest, list[Image.Image]]:
         data = await asyncio.gather(*(self.fetcher.fetch(source) for source in request.sources))
-        opened = [await self.intake.open(one) for one in data]
-        named = request.size or nearest_size(opened[0])
+        first = await self.intake.open(data[0])
+        named = request.size or nearest_size(first)
         size = scaled(enlarged(named, native), request.scale)
         steps = effective_steps(request.num_inference_steps, request.strength)
-        fitted = [await self.intake.fit(one, size.width, size.height) for one in opened]
+        # One after the other: opened they can be large, fitted they are not.
+        fitted = [await self.intake.fit(first, size.width, size.height)]
+        for one in data[1:]:
+            opened = await self.intake.open(one)
+            fitted.append(await self.intake.fit(opened, size.width, size.height))
         return replace(request, size=size, num_inference_steps=steps), fitted
 
     async def _encode(self, request: ImageRequest, drawn: Sequence[Drawn]) -> tuple[Picture, ...]:
         """Encode every picture in the pool, each under the upload limit."""
         loop = asyncio.get_running_loop()
-        return tuple(
-            await asyncio.gather(
-                *(
-                    loop.run_in_executor(
-                        self.encoders, self.encode, request, seed, one, self._model_of(request)
+        self._encoding += len(drawn)
+        try:
+            return tuple(
+                await asyncio.gather(
+                    *(
+                        loop.run_in_executor(
+                            self.encoders, self.encode, request, seed, one, self._model_of(request)
+                        )
+                        for seed, one in zip(request.seeds, drawn, strict=True)
                     )
-                    for seed, one in zip(request.seeds, drawn, strict=True)
                 )
             )
-        )
+        finally:
+            self._encoding -= len(drawn)
 
 
 def shown_of(

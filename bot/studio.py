@@ -301,6 +301,7 @@ class Studio:
                 check(Wish(result.request.prompt, result.request.negative_prompt), asker, rules)
                 shared = shared_result(result, asker, on_flagged(rules.nsfw_policy, asker))
                 request, job_id = shared.request, shared.request.job_id
+                self._accepted.add(job_id)
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=None)
                 await self.copies.keep_held(request)
                 posted = await reply.deliver(shared)
@@ -309,6 +310,8 @@ class Studio:
                 return await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
             except TurbocordError as error:
                 return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
+            finally:
+                self._accepted.discard(job_id)
         return self._observed(Outcome(kind, job_id, JobState.DONE, result=shared, posted=posted))
 
     async def _see_through(
@@ -394,13 +397,14 @@ class Studio:
         self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str
     ) -> Outcome:
         code = error.code if isinstance(error, TurbocordError) else type(error).__name__
-        await self.journal.ended(job_id, state, code=code)
         try:
             await reply.refuse(error, job_id)
         except TurbocordError:
             log.error("job=%s the refusal itself could not be delivered", job_id)
         except Exception:
             log.exception("job=%s the refusal itself could not be delivered", job_id)
+        # Not before: a process that is killed in between leaves a job that the next one answers.
+        await self.journal.ended(job_id, state, code=code)
         return Outcome(kind, job_id, state, code=code)
 
     def _soon(self, wish: Wish | WishMaker) -> bool:

@@ -45,9 +45,13 @@ class Results(commands.Cog):
         """Let go of the presses."""
         self.bot.remove_dynamic_items(Control)
 
-    async def pressed(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
+    async def pressed(
+        self, interaction: discord.Interaction[TurboBot], press: Press | None
+    ) -> None:
         """Answer one press; whatever goes wrong becomes a sentence."""
         try:
+            if press is None:
+                raise NotAllowed("request_forgotten")
             await self._act(interaction, press)
         except Exception as error:
             await answer_failure(interaction, error)

@@ -46,6 +46,7 @@ def test_a_remix_leaves_the_size_to_the_source() -> None:
         (Wish(prompt="a", strength=0.0), "strength"),
         (Wish(prompt="a", strength=float("nan")), "strength"),
         (Wish(prompt="a", seed=MAX_SEED + 1), "seed"),
+        (Wish(prompt="a", seed=10**400), "seed"),
         (Wish(prompt="a", guidance_scale=-1.0), "guidance"),
         (Wish(prompt="a", size="round"), "size"),
         (Wish(prompt="  "), "prompt"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from bot import service
 from bot.engine.null import NullPipeline
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
@@ -309,3 +311,67 @@ async def test_a_rush_is_acknowledged_before_anyone_is_worked_for(
     alone = FakeReply()
     await studio.draw(alone, wish, ASKER, kind="imagine")
     assert (alone.soon, alone.hastened) == (True, False)
+
+
+async def test_pictures_waiting_for_the_encoders_are_bounded(
+    make_studio: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine faster than the encoders must not pile up pixels: who comes then is refused."""
+    monkeypatch.setattr(service, "MAX_ENCODING", 3)
+    studio = await make_studio()
+    gate = threading.Event()
+    for _ in range(2):
+        studio.service.encoders.submit(gate.wait, 20)
+    replies = [FakeReply() for _ in range(3)]
+    drawing = [
+        asyncio.create_task(
+            studio.draw(reply, Wish(prompt="a"), replace(ASKER, user_id=number), kind="imagine")
+        )
+        for number, reply in enumerate(replies)
+    ]
+    while studio.service.scheduler.stats().drawn < 3:  # noqa: ASYNC110 - a thread counts
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    late = FakeReply()
+    await studio.draw(late, Wish(prompt="a"), ASKER, kind="imagine")
+    assert late.code == "queue_full_server"
+    gate.set()
+    await asyncio.gather(*drawing)
+    assert all(reply.results for reply in replies)
+    again = FakeReply()
+    await studio.draw(again, Wish(prompt="a"), ASKER, kind="imagine")
+    assert again.results
+
+
+async def test_sources_on_their_way_are_bounded(
+    make_studio: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Downloads wait in number, not in memory, and the next are told to come back."""
+    monkeypatch.setattr(service, "MAX_TAKING_IN", 12)
+    studio = await make_studio()
+    fetch, gate = studio.service.fetcher.fetch, asyncio.Event()
+    fetching: list[PictureSource] = []
+
+    async def slow(source: PictureSource) -> bytes:
+        fetching.append(source)
+        await gate.wait()
+        data: bytes = await fetch(source)
+        return data
+
+    monkeypatch.setattr(studio.service.fetcher, "fetch", slow)
+    wish = Wish(prompt="snow", sources=(photo(64, 64),))
+    replies = [FakeReply() for _ in range(12)]
+    drawing = [
+        asyncio.create_task(studio.draw(reply, wish, replace(ASKER, user_id=number), kind="remix"))
+        for number, reply in enumerate(replies)
+    ]
+    while len(fetching) < service.AT_ONCE:  # noqa: ASYNC110 - another task counts
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    assert len(fetching) == service.AT_ONCE
+    late = FakeReply()
+    await studio.draw(late, wish, ASKER, kind="remix")
+    assert late.code == "queue_full_server"
+    gate.set()
+    await asyncio.gather(*drawing)
+    assert all(reply.results for reply in replies)

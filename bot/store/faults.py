@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -149,6 +150,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def startup_error(error: BaseException, url: sa.URL) -> StartupError:
     """Return the one sentence for a store that cannot be opened; passwords stay out of it."""
     reason = reason_of(error)
+    if reason == CANNOT_OPEN and url.database and os.access(url.database, os.R_OK):
+        # It is there: what cannot be made are the files that writing needs beside it.
+        reason = READ_ONLY
     shown = url.render_as_string(hide_password=True)
     sentence = _SENTENCES.get(reason)
     if sentence is None:

@@ -17,8 +17,8 @@ from bot.store.upsert import insert_for
 
 PURGE_CHUNK: Final = 1000
 
-Accepted = tuple[dict[str, Any], dict[str, Any] | None]
-"""A new job's row, and its claim where it has an owner."""
+Accepted = tuple[dict[str, Any], str | None, float]
+"""A new job's row without its times, its owner where it has one, and the claim's seconds."""
 
 _IS_UNFINISHED: Final = jobs.c.state.in_([str(state) for state in UNFINISHED])
 
@@ -93,7 +93,6 @@ class Jobs(Database):
 
         Raises StoreError, with the code `store_conflict` if the job is there already.
         """
-        now = self._clock()
         row: dict[str, Any] = {
             "job_id": job_id,
             "kind": kind,
@@ -107,19 +106,22 @@ class Jobs(Database):
             "parent_job_id": parent_job_id,
             "parameters": dict(parameters or {}),
             "attachments": [],
-            "created_at": now,
-            "updated_at": now,
         }
-        claim = None if owner is None else _claim(job_id, owner, now, ttl)
-        await self._accept((row, claim))
+        await self._accept((row, owner, ttl))
 
     async def _accept_group(self, group: list[Accepted]) -> list[None]:
         """Write new jobs down with their claims."""
-        rows = [row for row, _ in group]
-        taken = [claim for _, claim in group if claim is not None]
 
         def work(connection: sa.Connection) -> None:
+            # Only now: a wait for the writer's turn must not eat into the claim.
+            now = self._clock()
+            rows = [row | {"created_at": now, "updated_at": now} for row, _, _ in group]
             connection.execute(jobs.insert(), rows)
+            taken = [
+                _claim(row["job_id"], owner, now, ttl)
+                for row, owner, ttl in group
+                if owner is not None
+            ]
             if taken:
                 connection.execute(self._take, taken)
 
@@ -227,6 +229,22 @@ class Jobs(Database):
         """
         async with self._writing() as connection:
             result = await connection.execute(self._take, _claim(key, owner, self._clock(), ttl))
+        return result.rowcount == 1
+
+    async def take_job(self, job_id: str, owner: str, ttl: float) -> bool:
+        """Claim an unfinished job for `ttl` seconds; return whether it is ours to answer.
+
+        Who looks for orphans holds a list that others work on meanwhile: a job that came to its
+        end since has no claim any more and must not be drawn again.
+        """
+        async with self._writing() as connection:
+            # Locked, where others can write at the same time, so that it cannot end just now.
+            state = await connection.scalar(
+                sa.select(jobs.c.state).where(jobs.c.job_id == job_id).with_for_update()
+            )
+            if state is None or JobState(state) not in UNFINISHED:
+                return False
+            result = await connection.execute(self._take, _claim(job_id, owner, self._clock(), ttl))
         return result.rowcount == 1
 
     async def renew_claims(self, owner: str, ttl: float) -> int:

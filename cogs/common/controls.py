@@ -21,7 +21,7 @@ from bot.words import say
 if TYPE_CHECKING:
     from bot.client import TurboBot
 
-TEMPLATE: Final = re.compile(r"tc:(?P<action>[a-z]+):(?P<job>[0-9a-f]{12}):(?P<picture>\d{1,2})")
+TEMPLATE: Final = re.compile(r"tc:(?P<action>[a-z]+):(?P<job>[0-9a-f]{12}):(?P<picture>[0-9]{1,2})")
 
 
 class Action(StrEnum):
@@ -51,7 +51,8 @@ class Press:
         return f"tc:{self.action}:{self.job_id}:{self.picture}"
 
 
-OnPress = Callable[["discord.Interaction[TurboBot]", Press], Awaitable[None]]
+OnPress = Callable[["discord.Interaction[TurboBot]", Press | None], Awaitable[None]]
+"""Takes None for an action that this release does not know."""
 
 
 class Control(
@@ -88,9 +89,8 @@ class Control(
         return cls(item, press)
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Hand the press to the results cog."""
-        if self.press is not None:
-            await type(self).on_press(interaction, self.press)
+        """Hand the press to the results cog, which answers unknown actions too."""
+        await type(self).on_press(interaction, self.press)
 
 
 _STYLES: Final = {

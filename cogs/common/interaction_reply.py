@@ -272,6 +272,7 @@ class InteractionReply:
         """Return the ways left after the first response, best first."""
         nonce = f"{job_id}r" if message.files() else f"{self.interaction.id}e"
         interaction, client = self.interaction, self.interaction.client
+        place = client.get_partial_messageable(interaction.channel_id or 0)
         ways = TokenWays(
             interaction.followup,
             message,
@@ -279,10 +280,10 @@ class InteractionReply:
                 view=message.view(), attachments=message.files()
             ),
             hidden=hidden,
+            place=place,
         )
         rungs = ways.rungs()
         if not hidden and interaction.guild_id is not None:
-            place = client.get_partial_messageable(interaction.channel_id or 0)
             rungs += channel_rungs(place, message, nonce, waiting_id=self.message_id)
         rungs.append(("direct message", lambda: send_once(interaction.user, message, nonce)))
         return rungs

@@ -102,16 +102,20 @@ class RecoveredReply:
     async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
         job = self.job
         rungs: list[Rung[Any]] = []
+        place = self.bot.get_partial_messageable(job.channel_id or 0)
         if self.has_token:
             webhook = discord.Webhook.partial(
                 job.application_id or 0, job.interaction_token or "", client=self.bot
             )
             ways = TokenWays(
-                webhook, message, edit=lambda: _edit(webhook, message), hidden=self.hidden
+                webhook,
+                message,
+                edit=lambda: _edit(webhook, message),
+                hidden=self.hidden,
+                place=place,
             )
             rungs += ways.rungs()
         if self.has_channel:
-            place = self.bot.get_partial_messageable(job.channel_id or 0)
             rungs += channel_rungs(place, message, nonce, waiting_id=None)
         rungs.append(("direct message", lambda: self._direct(message, nonce)))
         return await climb_down(rungs)

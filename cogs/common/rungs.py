@@ -2,7 +2,7 @@
 
 No rung may leave a second copy. An edit can be repeated; a message in a channel carries a nonce,
 by which Discord returns the first copy instead of making another; a follow-up has neither, so
-before one is repeated, what may have arrived is looked for.
+before one is repeated, what may have arrived is looked for, as far as it can be seen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from cogs.common.delivery import Rung, may_have_worked
 from cogs.common.pictures import pictures_in
 
 ORIGINAL: Final = "@original"
+
+LOOK_BACK: Final = 30
+"""How many of a channel's latest messages are looked through for an answer."""
 
 
 class NotThere(discord.ClientException):
@@ -70,12 +73,16 @@ class TokenWays:
         *,
         edit: Callable[[], Awaitable[discord.Message]],
         hidden: bool,
+        place: discord.PartialMessageable | None = None,
     ) -> None:
+        """`place` is where a follow-up that everyone may see can be looked for."""
         self.webhook = webhook
         self._edit = edit
         self.message = message
         self.hidden = hidden
+        self._place = None if hidden else place
         self._may_be_there = False
+        self._may_be_posted = False
 
     def rungs(self) -> list[Rung[discord.Message]]:
         """Return them, best first."""
@@ -100,12 +107,24 @@ class TokenWays:
                 return await self._look()
             except (NotThere, discord.NotFound):
                 self._may_be_there = False
-        return await self.webhook.send(
-            view=self.message.view(),
-            files=self.message.files(),
-            ephemeral=self.hidden,
-            wait=True,
-        )
+        if self._may_be_posted and self._place is not None:
+            try:
+                return await self._look_in(self._place)
+            except (NotThere, discord.Forbidden, discord.NotFound):
+                self._may_be_posted = False
+        try:
+            return await self.webhook.send(
+                view=self.message.view(),
+                files=self.message.files(),
+                ephemeral=self.hidden,
+                wait=True,
+            )
+        except asyncio.CancelledError:
+            self._may_be_posted = True
+            raise
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            self._may_be_posted = self._may_be_posted or may_have_worked(error)
+            raise
 
     async def _look(self) -> discord.Message:
         """Return the original response if it carries the answer. Raises NotThere."""
@@ -115,6 +134,13 @@ class TokenWays:
         if carries(found, self.message):
             return found
         raise NotThere("the original response does not carry the answer")
+
+    async def _look_in(self, place: discord.PartialMessageable) -> discord.Message:
+        """Return the follow-up if the channel's latest messages have it. Raises NotThere."""
+        async for found in place.history(limit=LOOK_BACK):
+            if found.author.bot and carries(found, self.message):
+                return found
+        raise NotThere("no message in the channel carries the answer")
 
 
 def carries(found: discord.Message, message: Outgoing) -> bool:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import discord
 
 from bot.client import answer_failure
-from bot.errors import BadParameter
 from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
-from bot.store.guild_settings import MAX_WORD_LENGTH, MAX_WORDS
 from bot.words import say
-from cogs.common.settings_text import number, quota_of
+from cogs.common.settings_text import blocklist_of, number, quota_of
 
 if TYPE_CHECKING:
     from cogs.settings import SettingsPanel
@@ -160,11 +158,4 @@ class WordsForm(SettingsForm):
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed blocklist. Raises BadParameter."""
-        lines = [line.strip() for line in self.words.value.splitlines() if line.strip()]
-        for line in lines:
-            if len(line) > MAX_WORD_LENGTH:
-                raise BadParameter("word_too_long", word=line, limit=MAX_WORD_LENGTH)
-        words = tuple(dict.fromkeys(lines))
-        if len(words) > MAX_WORDS:
-            raise BadParameter("too_many_words", count=len(words), limit=MAX_WORDS)
-        return replace(chosen, blocklist=words)
+        return replace(chosen, blocklist=blocklist_of(self.words.value))

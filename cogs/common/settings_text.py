@@ -6,7 +6,12 @@ from bot.errors import BadParameter
 from bot.ratelimit import Quota
 from bot.replies import quote
 from bot.store import GuildSettings
-from bot.store.guild_settings import MAX_QUOTA_COUNT, MAX_QUOTA_SECONDS
+from bot.store.guild_settings import (
+    MAX_QUOTA_COUNT,
+    MAX_QUOTA_SECONDS,
+    MAX_WORD_LENGTH,
+    MAX_WORDS,
+)
 from bot.studio import Studio
 from bot.words import say, span_text, steps_text
 
@@ -100,13 +105,27 @@ def quota_of(name: str, typed: str, ceiling: Quota) -> tuple[int, int] | None:
     """
     if not typed.strip():
         return None
-    images, _, seconds = typed.partition("/")
-    if not images.strip().isdecimal() or not seconds.strip().isdecimal() or int(images) < 1:
+    images, _, seconds = (part.strip() for part in typed.partition("/"))
+    # Not every decimal that Python reads is short: thousands of digits are an error of their own.
+    if not all(part.isdecimal() and len(part) < 10 for part in (images, seconds)):
         raise BadParameter(name=name, value=typed[:40], allowed="20/60")
     count, per_seconds = int(images), int(seconds)
-    if not 1 <= per_seconds <= MAX_QUOTA_SECONDS or count > MAX_QUOTA_COUNT:
-        raise BadParameter(name=name, value=typed[:40], allowed="20/60")
+    if not 1 <= per_seconds <= MAX_QUOTA_SECONDS or not 1 <= count <= MAX_QUOTA_COUNT:
+        allowed = f"20/60; 1 – {MAX_QUOTA_COUNT} / 1 – {MAX_QUOTA_SECONDS}"
+        raise BadParameter(name=name, value=typed[:40], allowed=allowed)
     if count * ceiling.per_seconds > ceiling.count * per_seconds:
         allowed = f"≤ {ceiling.count}/{ceiling.per_seconds}"
         raise BadParameter(name=name, value=typed[:40], allowed=allowed)
     return count, per_seconds
+
+
+def blocklist_of(typed: str) -> tuple[str, ...]:
+    """Return the words of a blocklist, one a line, each once. Raises BadParameter."""
+    lines = (line.strip() for line in typed.splitlines())
+    words = tuple(dict.fromkeys(line for line in lines if line))
+    for word in words:
+        if len(word) > MAX_WORD_LENGTH:
+            raise BadParameter("word_too_long", word=word, limit=MAX_WORD_LENGTH)
+    if len(words) > MAX_WORDS:
+        raise BadParameter("too_many_words", count=len(words), limit=MAX_WORDS)
+    return words

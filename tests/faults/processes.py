@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from bot.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
+MOUNTING = ("unshare", "--mount", "sh", "-c")
 START_SECONDS = 180.0
 """Loading libraries and model takes seconds, more where others use the machine."""
 
@@ -24,7 +26,8 @@ def environment(folder: Path, sandbox: Sandbox | None = None, **values: str) -> 
         "TURBOCORD_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'turbocord.db'}",
         "TURBOCORD_CLAIM_SECONDS": "1",
         "PYTHONPATH": str(ROOT),
-        "TURBOCORD_CACHE_DIR": str(folder / "cache"),
+        # Shared by all tests of a run: the tiny model is built and calibrated once.
+        "TURBOCORD_CACHE_DIR": str(folder.parent / "process-cache"),
     }
     if sandbox is not None:
         ours |= {
@@ -64,12 +67,28 @@ class Process:
             return await self.process.wait()
 
 
+async def can_mount(within: str) -> bool:
+    """Return whether a shell command that arranges mounts works here."""
+    trying = await asyncio.create_subprocess_exec(
+        *MOUNTING, within, stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+    )
+    return await trying.wait() == 0
+
+
 @asynccontextmanager
-async def running(folder: Path, env: dict[str, str]) -> AsyncIterator[Process]:
-    """Yield `python -m bot run` with its working directory in `folder`; kill it at the end."""
+async def running(
+    folder: Path, env: dict[str, str], *, within: str | None = None
+) -> AsyncIterator[Process]:
+    """Yield `python -m bot run` with its working directory in `folder`; kill it at the end.
+
+    `within` is a shell command that arranges mounts, which only the process will see.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", "bot", "run"]
+    if within is not None:
+        command = [*MOUNTING, f"{within} && exec {shlex.join(command)}"]
     process = Process(
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "ignore", "-m", "bot", "run"),
+            *command,
             cwd=folder,
             env=env,
             stderr=asyncio.subprocess.PIPE,

@@ -108,6 +108,44 @@ async def test_edits_that_never_work_end_in_one_message(
     assert answer["files"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["503", "reset", "limited without via", "reset after it was done"],
+)
+async def test_a_follow_up_through_faults_is_seen_once(
+    place: Town, pace: type[PacedPipeline], name: str
+) -> None:
+    """No edit works, so a message of its own has to; when its answer is lost, it is looked for."""
+    pace.seconds = 0.7
+    before = len(await seen(place))
+    await place.member.fault(
+        "rest", "error", route=ORIGINAL, method="PATCH", times=None, status=404
+    )
+    await place.member.fault("rest", route=FOLLOW_UP, method="POST", **FAULTS[name])
+    await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
+    (answer,) = await answers_after(place, before)
+    assert answer["files"]
+    assert (await place.member.faults())[1]["hits"] >= 1
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+async def test_an_upload_cut_in_its_middle_is_made_again(
+    place: Town, pace: type[PacedPipeline], method: str
+) -> None:
+    pace.seconds = 0.7
+    before = len(await seen(place))
+    route = ORIGINAL if method == "PATCH" else CHANNEL
+    await place.member.fault("rest", "reset", route=route, method=method, moment="during", times=2)
+    if method == "PATCH":
+        await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
+    else:
+        bot = place.sandbox.application_id
+        await place.member.send(f"<@{bot}> a cat", user="ada", channel="general")
+    (answer,) = await answers_after(place, before)
+    assert len(answer["files"]) == 1
+    assert (await place.member.faults())[0]["hits"] == 2
+
+
 async def wait_for_waiting(place: Town, interaction: str) -> None:
     await place.member.wait_response(interaction, until="ack", timeout=30)
 

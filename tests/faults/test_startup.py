@@ -12,13 +12,21 @@ from bot import exit_codes
 from bot.app import connected
 from bot.errors import StartupError
 from bot.sandbox import Sandbox
+from bot.store import Store
 from tests.e2e import null_scheduler, settings_for
-from tests.faults.processes import environment, running
+from tests.faults.processes import can_mount, environment, running
 
 
-async def failed(folder: Path, env: dict[str, str]) -> tuple[int, str]:
-    """Return the exit status and the last line of a bot that cannot start."""
-    async with running(folder, env) as process:
+async def failed(
+    folder: Path, env: dict[str, str], *, within: str | None = None
+) -> tuple[int, str]:
+    """Return the exit status and the last line of a bot that cannot start.
+
+    `within` is a shell command that arranges mounts, which only the bot will see.
+    """
+    if within is not None and not await can_mount(within):
+        pytest.skip("nothing can be mounted here")
+    async with running(folder, env, within=within) as process:
         code = await process.code()
     assert "Traceback" not in process.said
     return code, process.lines[-1]
@@ -49,6 +57,45 @@ async def test_a_process_that_cannot_reach_discord_says_so(tmp_path: Path) -> No
     code, line = await failed(tmp_path, env)
     assert code == exit_codes.UNREACHABLE
     assert line.startswith("turbocord: Cannot reach Discord")
+
+
+async def test_a_process_with_a_wrong_token_says_so_and_does_not_repeat_it(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        env = environment(tmp_path, sandbox, DISCORD_TOKEN="wrong.token.here")
+        code, line = await failed(tmp_path, env)
+    assert code == exit_codes.LOGIN
+    assert line.startswith("turbocord: Discord does not accept DISCORD_TOKEN")
+    assert "wrong.token" not in line
+
+
+async def test_a_process_without_an_intent_it_needs_says_which(tmp_path: Path) -> None:
+    async with Sandbox() as sandbox:
+        env = environment(tmp_path, sandbox, TURBOCORD_MESSAGE_CONTENT="true")
+        code, line = await failed(tmp_path, env)
+    assert code == exit_codes.INTENTS
+    assert line.startswith("turbocord: TURBOCORD_MESSAGE_CONTENT is on")
+
+
+async def test_a_process_whose_store_is_read_only_says_so(tmp_path: Path) -> None:
+    """The file system is read-only, which holds for root too."""
+    await (await Store.open(f"sqlite+aiosqlite:///{tmp_path}/disk/turbocord.db")).close()
+    disk = tmp_path / "disk"
+    mount = f"mount --bind {disk} {disk} && mount -o remount,ro,bind {disk}"
+    async with Sandbox() as sandbox:
+        env = environment(disk, sandbox)
+        code, line = await failed(tmp_path, env, within=mount)
+    assert code == exit_codes.STORE
+    assert line.startswith("turbocord: The store can be read but not written")
+
+
+async def test_a_process_whose_disk_is_full_says_so(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    async with Sandbox() as sandbox:
+        env = environment(disk, sandbox)
+        code, line = await failed(tmp_path, env, within=f"mount -t tmpfs -o size=96k full {disk}")
+    assert code == exit_codes.STORE
+    assert line.startswith("turbocord: The disk that holds the store is full")
 
 
 # The rest of the reasons by the same way in, without a process each: loading libraries takes long.

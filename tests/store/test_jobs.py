@@ -173,6 +173,31 @@ async def test_a_claim_is_renewed_by_its_owner_and_falls_free_in_time(
     assert not await store.claim("0a", "first", 30.0)
 
 
+async def test_what_has_ended_is_taken_by_nobody(store: Store, clock: Clock) -> None:
+    await accept(store, "0a", owner="first", ttl=30.0)
+    assert not await store.take_job("0a", "second", 30.0)
+    clock.now += 30
+    assert await store.take_job("0a", "second", 30.0)
+    assert not await store.take_job("0a", "first", 30.0)
+    await store.finish_job("0a", JobState.DONE)
+    assert not await store.take_job("0a", "first", 30.0)
+    assert not await store.take_job("unknown", "first", 30.0)
+    assert await store.release_claims("first") == 0
+
+
+async def test_a_job_that_ends_is_not_taken_at_the_same_moment(url: str, clock: Clock) -> None:
+    one, other = [await Store.open(url, clock=clock) for _ in range(2)]
+    for number in range(20):
+        await accept(one, f"{number:02}")
+        ended, _ = await asyncio.gather(
+            one.finish_job(f"{number:02}", JobState.DONE), other.take_job(f"{number:02}", "x", 30.0)
+        )
+        assert ended
+        assert not await other.take_job(f"{number:02}", "y", 30.0)
+    await one.close()
+    await other.close()
+
+
 async def test_a_member_can_have_everything_forgotten(store: Store, clock: Clock) -> None:
     await accept(store, "0a", owner="this")
     await accept(store, "0b")

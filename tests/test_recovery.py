@@ -1,0 +1,145 @@
+"""Nothing is drawn a second time: not what ended meanwhile, nor what the store was not told of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreError
+from bot.journal import Journal
+from bot.recovery import Recovery
+from bot.request import Wish
+from bot.store import Job, JobState, Store
+from tests.test_studio import ASKER, FakeReply, MakeStudio, make_studio
+
+__all__ = ["make_studio"]
+
+CLAIM_SECONDS = 0.05
+
+
+@pytest.fixture
+async def studio(make_studio: MakeStudio) -> Any:
+    """Return a studio whose claims lapse almost at once."""
+    studio = await make_studio()
+    studio.journal = Journal(studio.journal.store, claim_seconds=CLAIM_SECONDS)
+    return studio
+
+
+@pytest.fixture
+async def other(studio: Any, tmp_path: Path) -> AsyncIterator[Store]:
+    """Yield the store as another process has it open."""
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+    yield store
+    await store.close()
+
+
+def recovery_of(studio: Any, reply: FakeReply) -> Recovery:
+    async def as_it_is(wish: Wish) -> Wish:
+        return wish
+
+    return Recovery(
+        studio, reply_for=lambda job: reply, asker_of=lambda job: ASKER, refresh=as_it_is
+    )
+
+
+async def orphan(store: Store, job_id: str) -> None:
+    await store.accept_job(
+        job_id=job_id, kind="imagine", user_id=7, parameters={"prompt": "a cat", "seed": 1}
+    )
+
+
+async def test_an_orphan_is_answered_once(studio: Any, other: Store) -> None:
+    await orphan(other, "0123456789ab")
+    reply = FakeReply()
+    recovery = recovery_of(studio, reply)
+    for _ in range(3):
+        await recovery.sweep()
+    await recovery.wait()
+    await asyncio.sleep(2 * CLAIM_SECONDS)
+    await recovery.sweep()
+    assert (recovery.resumed, len(reply.results)) == (1, 1)
+
+
+async def test_what_another_process_finished_since_the_look_is_left_alone(
+    studio: Any, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of orphans is older than the taking of each, by all that was taken before it."""
+    look = Journal.orphans
+
+    async def looked_long_ago(journal: Journal) -> list[Job]:
+        found = await look(journal)
+        assert await other.take_job("0123456789ab", "another", 30.0)
+        await other.finish_job("0123456789ab", JobState.DONE)
+        return found
+
+    monkeypatch.setattr(Journal, "orphans", looked_long_ago)
+    await orphan(other, "0123456789ab")
+    reply = FakeReply()
+    recovery = recovery_of(studio, reply)
+    await recovery.sweep()
+    await recovery.wait()
+    assert (recovery.resumed, len(reply.results)) == (0, 0)
+
+
+async def test_what_was_answered_while_the_store_was_away_is_not_drawn_again(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = studio.journal.store
+    finish = store.finish_job
+
+    async def away(*_: object, **__: object) -> bool:
+        raise StoreError(reason="locked")
+
+    monkeypatch.setattr(store, "finish_job", away)
+    reply = FakeReply()
+    outcome = await studio.draw(reply, Wish(prompt="a cat"), ASKER, kind="imagine")
+    assert len(reply.results) == 1
+    await asyncio.sleep(2 * CLAIM_SECONDS)
+    recovery = recovery_of(studio, reply)
+    await recovery.sweep()
+    monkeypatch.setattr(store, "finish_job", finish)
+    await recovery.sweep()
+    await recovery.wait()
+    assert (recovery.resumed, len(reply.results)) == (0, 1)
+    job = await store.get_job(outcome.job_id)
+    assert job.state is JobState.DONE
+    assert job.message_id == 7000
+
+
+async def test_the_store_learns_of_every_end_before_the_process_lets_go(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next process would take what was answered for what was not."""
+    store = studio.journal.store
+    finish = store.finish_job
+
+    async def away(*_: object, **__: object) -> bool:
+        raise StoreError(reason="locked")
+
+    monkeypatch.setattr(store, "finish_job", away)
+    await studio.draw(FakeReply(), Wish(prompt="a cat"), ASKER, kind="imagine")
+    monkeypatch.setattr(store, "finish_job", finish)
+    await studio.journal.release()
+    assert await store.unfinished_jobs() == []
+
+
+async def test_a_refusal_counts_as_given_once_it_was_heard(studio: Any) -> None:
+    """A process that is killed before leaves the request to the next one."""
+    store = studio.journal.store
+    unfinished_when_told: list[int] = []
+
+    class Listening(FakeReply):
+        async def refuse(self, error: BaseException, job_id: str) -> None:
+            unfinished_when_told.append(len(await store.unfinished_jobs()))
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the engine went wrong")
+
+    studio.service.scheduler.submit = broken
+    await studio.draw(Listening(), Wish(prompt="a cat"), ASKER, kind="imagine")
+    assert unfinished_when_told == [1]
+    assert await store.unfinished_jobs() == []
