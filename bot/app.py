@@ -110,15 +110,16 @@ async def started(
             max_workers=max(2, min(8, os.cpu_count() or 2)), thread_name_prefix="pictures"
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        # What cannot be right is told before anything is loaded.
+        models = model_choices(settings.model, settings.models)
+        styles = load_styles(
+            settings.styles, loras=settings.loras, find_loras=settings.ray_address is None
+        )
         check = check_of(settings)
         if check is not None:
             parts.check = check.stats
             await check.start()
             stack.push_async_callback(check.stop)
-        models = model_choices(settings.model, settings.models)
-        styles = load_styles(
-            settings.styles, loras=settings.loras, find_loras=settings.ray_address is None
-        )
         scheduler = scheduler or scheduler_of(settings, models, styles)
         parts.engine = scheduler.stats
         await scheduler.start()

@@ -203,7 +203,7 @@ class Studio:
 
     async def defaults_for(self, guild_id: int | None) -> Defaults:
         """Return the defaults and ceilings that hold in a guild, or outside one."""
-        return self.defaults.within(await self.rules_for(guild_id))
+        return self.defaults_under(await self.rules_for(guild_id))
 
     async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
         """Return what a guild, by its own limits, and a member have left now."""
@@ -276,6 +276,10 @@ class Studio:
         """
         model = choose_model(wish.model if wish else None, rules, self.models)
         return self.defaults.within(rules, model)
+
+    def ceilings_under(self, rules: GuildSettings) -> Defaults:
+        """Return the operator's own defaults and ceilings for the model a guild draws with."""
+        return self.defaults.of(choose_model(None, rules, self.models))
 
     def _resolve(self, wish: Wish, asker: Asker, rules: GuildSettings) -> ImageRequest:
         return resolve(wish, asker, self.defaults_under(rules, wish), self.styles)

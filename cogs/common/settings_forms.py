@@ -70,7 +70,8 @@ class DefaultsForm(SettingsForm):
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "defaults")
         # An empty field leaves it to the operator, whose own shows through.
-        now, operator = panel.chosen, panel.bot.studio.defaults
+        now = panel.chosen
+        operator = panel.bot.studio.ceilings_under(now)
         self.steps = self.field(
             "steps", now.default_steps, max_length=2, placeholder=str(operator.num_inference_steps)
         )
@@ -87,7 +88,7 @@ class DefaultsForm(SettingsForm):
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed defaults."""
-        ceiling = self.panel.bot.studio.defaults
+        ceiling = self.panel.bot.studio.ceilings_under(chosen)
         steps = number("steps", self.steps.value, 1, ceiling.max_steps)
         count = number("count", self.count.value, 1, ceiling.max_count)
         return replace(
@@ -106,7 +107,7 @@ class LimitsForm(SettingsForm):
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "limits")
         now, studio = panel.chosen, panel.bot.studio
-        operator, limiter = studio.defaults, studio.service.limiter
+        operator, limiter = studio.ceilings_under(now), studio.service.limiter
 
         def quota(name: str, chosen: tuple[int, int] | None, ceiling: Quota) -> TextField:
             shown = f"{chosen[0]}/{chosen[1]}" if chosen else None
@@ -125,7 +126,7 @@ class LimitsForm(SettingsForm):
     def changed(self, chosen: GuildSettings) -> GuildSettings:
         """Return the settings with the typed limits."""
         studio = self.panel.bot.studio
-        ceiling, limiter = studio.defaults, studio.service.limiter
+        ceiling, limiter = studio.ceilings_under(chosen), studio.service.limiter
         steps = number("max_steps", self.max_steps.value, 1, ceiling.max_steps)
         count = number("max_count", self.max_count.value, 1, ceiling.max_count)
         return replace(
