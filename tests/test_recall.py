@@ -23,7 +23,6 @@ def job_of(parameters: dict[str, Any]) -> Job:
 
 def test_a_job_keeps_model_and_lora() -> None:
     kept = parameters_of(REQUEST)
-    job = Job("j", "imagine", JobState.DONE, 1, 0.0, 0.0, parameters=kept)
     assert (kept["model"], kept["lora"], kept["lora_weight"]) == ("large", "cut", -0.5)
     wish = wish_of_job(job_of(kept), models=["tiny", "large"])
     assert (wish.model, wish.style, wish.size, wish.seed) == ("large", "cut", "wide", 7)

@@ -37,6 +37,7 @@ class Choice(discord.ui.Select[Any]):
         self.meanings = {str(index): value for index, (_, value) in enumerate(options)}
         name = say(panel.locale, f"live.{field}")
         super().__init__(
+            custom_id=panel.id_of(field),
             disabled=disabled,
             placeholder=name,
             options=[
@@ -66,7 +67,12 @@ class Press(discord.ui.Button[Any]):
         *,
         disabled: bool = False,
     ) -> None:
-        super().__init__(label=say(panel.locale, key), emoji=emoji, disabled=disabled)
+        super().__init__(
+            label=say(panel.locale, key),
+            emoji=emoji,
+            custom_id=panel.id_of(key),
+            disabled=disabled,
+        )
         self.panel = panel
         self.change = change
 
@@ -115,7 +121,10 @@ class EditPrompt(discord.ui.Button[Any]):
 
     def __init__(self, panel: LivePanel) -> None:
         super().__init__(
-            label=say(panel.locale, "live.edit"), emoji="✏️", style=discord.ButtonStyle.primary
+            label=say(panel.locale, "live.edit"),
+            emoji="✏️",
+            custom_id=panel.id_of("live.edit"),
+            style=discord.ButtonStyle.primary,
         )
         self.panel = panel
 
@@ -151,6 +160,7 @@ class Share(discord.ui.Button[Any]):
         super().__init__(
             label=say(panel.locale, "live.share"),
             emoji="📣",
+            custom_id=panel.id_of("live.share"),
             style=discord.ButtonStyle.success,
             disabled=panel.result is None,
         )
