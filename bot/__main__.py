@@ -168,8 +168,8 @@ async def _try(
     model: str | None,
     timeout: float,
 ) -> int:
+    from bot.conversation import Outcome
     from bot.sandbox import SandboxError
-    from bot.studio import Outcome
     from bot.trial import report_of, text_of
 
     async with _sandboxed_bot(port=0, model=model) as (server, bot), server.client() as member:

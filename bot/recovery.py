@@ -8,11 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from bot.conversation import Reply
 from bot.errors import StoreError
 from bot.recall import wish_of_job
 from bot.request import Asker, Wish
 from bot.store import Job, JobState
-from bot.studio import Reply, Studio
+from bot.studio import Studio
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,9 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
+from bot.conversation import Outcome, Reply
 from bot.door import Door
-from bot.engine.ticket import Ticket
 from bot.errors import (
     Abandoned,
     DeliveryFailed,
@@ -25,7 +24,7 @@ from bot.errors import (
     TurbocordError,
 )
 from bot.imaging.metadata import Metadata, read_metadata
-from bot.journal import Journal, Line, Posted
+from bot.journal import Journal, Posted
 from bot.policy import Defaults, check, choose_model, on_flagged, quotas, resolve
 from bot.ratelimit import Remaining
 from bot.request import (
@@ -57,48 +56,6 @@ WishMaker = Callable[[], Awaitable[Wish]]
 
 Accept = Callable[[], Awaitable[tuple[ImageRequest, GuildSettings]]]
 """Makes a request of a wish, writes it down, and tells the rules it was accepted under."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one request ended, for logs, metrics and trials; `result` is None without pictures.
-
-    `request` is told of what came out flagged and was held back.
-    """
-
-    kind: str
-    job_id: str
-    state: JobState
-    code: str | None = None
-    result: ImageResult | None = None
-    posted: Posted | None = None
-    request: ImageRequest | None = None
-
-
-class Reply(Protocol):
-    """The member's side of one request."""
-
-    @property
-    def line(self) -> Line:
-        """By what an answer can be given after a restart."""
-
-    def open(self, *, soon: bool) -> None:
-        """See to the acknowledgement: very shortly, or later when the picture may come `soon`."""
-
-    def hasten(self) -> None:
-        """Acknowledge now, unless an answer came first."""
-
-    async def acknowledged(self) -> None:
-        """Return when no acknowledgement is on its way any more."""
-
-    def queued(self, ticket: Ticket, job_id: str) -> None:
-        """Note the place in the queue, to tell the member about a wait worth telling."""
-
-    async def deliver(self, result: ImageResult) -> Posted:
-        """Hand over the pictures. Raises DeliveryFailed."""
-
-    async def refuse(self, error: BaseException, job_id: str) -> None:
-        """Say in one sentence why there is no picture. Raises DeliveryFailed."""
 
 
 @dataclass(slots=True)

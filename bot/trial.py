@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Settings, load_settings
-from bot.studio import Outcome
+from bot.conversation import Outcome
 
 
 def trial_settings(

@@ -15,8 +15,8 @@ from cogs.common.delivery import describe
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
+    from bot.conversation import Outcome
     from bot.request import ImageRequest
-    from bot.studio import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 OURS = ("TURBOCORD_", "DISCORD_TOKEN")
+
+# How fast examples are made says how busy the machine is, not whether a promise holds.
+settings.register_profile("ours", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +22,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-SLOW = ("bench", "cogs", "engine", "faults", "models", "page", "web", "test_shards", "test_try")
+SLOW = (
+    "bench",
+    "cogs",
+    "engine",
+    "faults",
+    "fuzz",
+    "models",
+    "page",
+    "web",
+    "test_shards",
+    "test_try",
+)
 """Rooms whose tests start processes, browsers or models; everything else runs before them."""
 
 TOGETHER = {

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bot.app import App, connected
+from bot.conversation import Outcome
 from bot.engine.scheduler import BatchScheduler
 from bot.sandbox import Sandbox, SandboxClient
-from bot.studio import Outcome
 from cogs.common import interaction_reply
 from cogs.common.delivery import ALREADY_ACKNOWLEDGED
 from tests.e2e import MESSAGE_CONTENT, eventually, items, null_scheduler, settings_for, words

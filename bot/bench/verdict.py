@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from bot.bench.asking import Asked
 from bot.bench.watch import Watch
+from bot.conversation import Outcome
 from bot.errors import DeliveryFailed
-from bot.studio import Outcome
 
 LOADING: Final = 1 << 7
 """The flag of a message that says the bot is thinking."""

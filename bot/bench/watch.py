@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-from bot.studio import Outcome
+from bot.conversation import Outcome
 
 _key: Final[ContextVar[str | None]] = ContextVar("request", default=None)
 

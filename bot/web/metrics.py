@@ -11,8 +11,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from bot import __version__
+from bot.conversation import Outcome
 from bot.errors import RateLimited
-from bot.studio import Outcome
 from bot.web.parts import Parts
 from bot.web.snapshot import Snapshot
 

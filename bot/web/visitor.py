@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bot.conversation import Outcome
 from bot.errors import RateLimited, Refused, TurbocordError
 from bot.policy import Defaults, resolve
 from bot.ratelimit import Quota
 from bot.request import Asker, ImageRequest, ImageResult, Wish, random_seed
 from bot.service import ImageService
 from bot.store import JobState
-from bot.studio import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -74,7 +74,7 @@ TOKEN_SECONDS = 14.5 * 60
 
 
 class InteractionReply:
-    """The `bot.studio.Reply` of a slash command, button, modal or context menu.
+    """The `Reply` of a slash command, button, modal or context menu.
 
     A picture that is ready within the window is the first response: one REST call. Otherwise the
     window's end defers, and the picture edits the deferred response: two calls. A lock keeps the

@@ -65,7 +65,7 @@ class LiveState:
 
 
 class LiveReply:
-    """The `bot.studio.Reply` of one press: the picture replaces the panel's in one REST call."""
+    """The `Reply` of one press: the picture replaces the panel's in one REST call."""
 
     def __init__(self, panel: LivePanel, interaction: discord.Interaction[Any]) -> None:
         self.panel = panel

@@ -30,7 +30,7 @@ TYPING_SECONDS = 8.0
 
 
 class MessageReply:
-    """The `bot.studio.Reply` of a mention. There is no token: every answer is a channel message."""
+    """The `Reply` of a mention. There is no token: every answer is a channel message."""
 
     def __init__(self, message: discord.Message, *, locale: str) -> None:
         self.message = message

@@ -30,7 +30,7 @@ UPLOAD_SECONDS: Final = 20.0
 
 
 class RecoveredReply:
-    """The `bot.studio.Reply` of a job that another process accepted.
+    """The `Reply` of a job that another process accepted.
 
     The member looks at "thinking…" since then, or at nothing where the process died before it
     could acknowledge. Editing the original response twice leaves one answer, and messages carry

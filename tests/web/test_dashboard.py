@@ -11,9 +11,9 @@ from typing import Any
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.conversation import Outcome
 from bot.ratelimit import Quota, RateLimiter
 from bot.store import JobState
-from bot.studio import Outcome
 from bot.web.metrics import Metrics
 from bot.web.parts import Parts
 from tests.web.stand_ins import Client, result, stats

@@ -9,10 +9,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.conversation import Outcome
 from bot.engine.picture_check import CheckStats, Side
 from bot.errors import Flagged, QueueFull, RateLimited, TurbocordError
 from bot.store import JobState
-from bot.studio import Outcome
 from bot.web.metrics import Metrics
 from bot.web.parts import Parts
 from tests.web.stand_ins import Arrivals, Client, result, stats

@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from bot.conversation import Outcome
 from bot.engine.null import NullPipeline
 from bot.imaging.metadata import read_metadata
 from bot.policy import Defaults
 from bot.ratelimit import Quota
 from bot.request import Draw, Pixels
-from bot.studio import Outcome
 from tests.page.conftest import FLAGS, chromium
 from tests.pictures import sideways_photo
 from tests.web.conftest import serving

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.conversation import Outcome
 from bot.engine.null import NullPipeline
 from bot.engine.picture_check import PictureCheck
 from bot.engine.safety_model import SafetyModel
@@ -15,7 +16,6 @@ from bot.ratelimit import Quota
 from bot.request import PictureSource, Wish
 from bot.service import ImageService
 from bot.store import JobState
-from bot.studio import Outcome
 from bot.web.sentences import error_sentence
 from bot.web.visitor import Frame, Visitor, Visitors
 from tests.pictures import png
