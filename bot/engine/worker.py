@@ -15,6 +15,7 @@ from bot.engine.batch import Entry, RunningBatch
 from bot.engine.budgets import Budgets
 from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
+from bot.engine.spare_time import SpareTime
 from bot.engine.turns import Turns
 from bot.errors import (
     EngineError,
@@ -30,17 +31,8 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound=Sample)
 R = TypeVar("R")
 
-IDLE_SECONDS = 5.0
-"""How long an idle thread sleeps before it looks around."""
-
 PATIENCE_SECONDS = 0.05
 """How long a thread sleeps that has nothing to draw until others release the weights."""
-
-SETTLING_SECONDS = 0.25
-"""And while there are graphs to capture yet."""
-
-IMPROVE_EVERY = 8
-"""While there is work, every so many turns the pipeline may capture one graph."""
 
 FAILURES_IN_A_ROW = 8
 """After so many failed pictures and none drawn between, the device itself is taken to be broken."""
@@ -97,12 +89,10 @@ class DeviceWorker(Generic[S]):
         self._decoding: deque[tuple[Decoded, list[Entry[S]]]] = deque()
         self._decode_next = True
         self._attending = False
-        self._rounds = 0
         self._failures = 0
-        self._improving = True
-        self._idle_since = time.perf_counter()
         self._busy = 0.0
         self._budgets = Budgets(budget)
+        self._spare_time = SpareTime(name, self._budgets)
         self._retired = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -130,9 +120,7 @@ class DeviceWorker(Generic[S]):
     @property
     def full_speed(self) -> bool:
         """Whether there is nothing left to capture, compile or measure."""
-        return (
-            self.pipeline is not None and self.pipeline.full_speed and self._budgets.settled
-        ) or not self._improving
+        return self.pipeline is not None and self._spare_time.is_over(self.pipeline)
 
     @property
     def retired(self) -> bool:
@@ -143,7 +131,7 @@ class DeviceWorker(Generic[S]):
         try:
             self.pipeline = self.make_pipeline()
             self.costs, self.batch.max_rows = self._budgets.enter(self.pipeline)
-            self._idle_since = time.perf_counter()
+            self._spare_time.begin()
             self._supervisor.worker_ready(self)
             while not self.retired:
                 self._turn(self.pipeline)
@@ -172,7 +160,9 @@ class DeviceWorker(Generic[S]):
             self._attending = False
             pipeline.attend(False)
             pipeline.release()
-        timeout = self._improve(pipeline, idle)
+        timeout = self._spare_time.use(
+            pipeline, self.batch, idle=idle, waiting=bool(len(self._turns))
+        )
         decode = bool(self._finished) and (self._decode_next or not self.batch)
         if decode or not self._admit(pipeline, timeout=timeout):
             self._issue_decode(pipeline)
@@ -181,28 +171,6 @@ class DeviceWorker(Generic[S]):
             self._step(pipeline, call)
         if self._decoding:
             self._collect(pipeline, overlapped=bool(call))
-
-    def _improve(self, pipeline: Pipeline[S], idle: bool) -> float:
-        """Let the pipeline use spare time; return how long to wait for work after that."""
-        now = time.perf_counter()
-        if not idle:
-            self._idle_since = now
-            self._rounds += 1
-            if self._rounds % IMPROVE_EVERY:
-                return 0.0
-        elif len(self._turns):
-            return 0.0
-        try:
-            if self._improving and pipeline.improve(now - self._idle_since):
-                return 0.0
-            if idle and (rows := self._budgets.refine(pipeline)):
-                self.batch.max_rows = rows
-        except Exception:
-            log.exception("%s cannot be made faster; going on as it is", self.name)
-            self._improving = False
-        if not idle:
-            return 0.0
-        return IDLE_SECONDS if pipeline.full_speed else SETTLING_SECONDS
 
     def _admit(self, pipeline: Pipeline[S], *, timeout: float) -> bool:
         """Start the next jobs of the backlog that fit; False when there are none."""

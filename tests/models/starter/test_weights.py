@@ -14,7 +14,7 @@ from bot.models.starter import WEIGHTS, reading
 from bot.models.starter.grammar import SCOPES, Scene, Thing, caption
 from bot.models.starter.layout import arrange
 from bot.models.starter.render import render
-from bot.models.starter.score import draw, held_out_scenes
+from bot.models.starter.score import draw, held_out_scenes, score_prompts
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "model_index.json").is_file(), reason="the starter weights are not built yet"
@@ -72,9 +72,38 @@ def test_background_and_colour_can_be_read_off(text2image: Any, steps: int) -> N
     assert pictures.shape == (4, 3, 512, 512)
     for scene, picture, own in zip(scenes, pictures, numbers, strict=True):
         small = reading.shrink(picture)
-        painting = arrange(scene, own.tolist(), 0.0)
+        painting = arrange(scene, own.tolist(), 1.0)
         assert reading.read_background(small) == scene.background
         assert reading.read_colour(small, painting, 0) == scene.things[0].colour
+        assert reading.read_kind(small, painting, 0) == scene.things[0].kind
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_most_of_everything_is_right(text2image: Any, steps: int) -> None:
+    """Counts, relations, landscapes and styles of combinations that training never drew."""
+    found = score_prompts(
+        text2image, held_out_scenes(24, SCOPES["full"], seed=5), steps=steps, spread=1.0, seed=2
+    )
+    for name, least in {"background": 0.9, "colour": 0.85, "kind": 0.8, "style": 0.8}.items():
+        share, count = found[name]
+        assert count > 5
+        assert share >= least, (name, found)
+
+
+def test_the_seed_moves_what_the_prompt_leaves_open(text2image: Any) -> None:
+    prompt = "a small red circle on a blue background"
+    pictures, numbers = draw(text2image, [prompt] * 6, steps=1, seed=4)
+    centres = []
+    for picture, own in zip(pictures, numbers, strict=True):
+        red = reading.shrink(picture)[0] > 0.5
+        rows, columns = torch.nonzero(red, as_tuple=True)
+        centre = columns.float().mean() / red.shape[1], rows.float().mean() / red.shape[0]
+        painting = arrange(Scene((Thing("circle", "red"),), size="small"), own.tolist(), 1.0)
+        (stroke,) = painting.strokes
+        assert abs(float(centre[0]) - 0.5 - stroke.x) < 0.06
+        assert abs(float(centre[1]) - 0.5 - stroke.y) < 0.06
+        centres.append((round(float(centre[0]), 1), round(float(centre[1]), 1)))
+    assert len(set(centres)) >= 3
 
 
 def test_other_aspect_ratios_are_drawn(text2image: Any) -> None:
