@@ -45,3 +45,39 @@ def test_the_table_has_three_cells_in_every_row_and_every_setting_once() -> None
     variables = [row[0] for row in rows[2:]]
     assert len(variables) == len(set(variables)) == len(Settings.model_fields)
     assert all(meaning for _, _, meaning in rows)
+
+
+def told(text: str) -> dict[str, set[str]]:
+    """Return what a reader would type or follow: commands, variables, local links."""
+    prose = re.sub(r"<!-- settings -->.*<!-- /settings -->", "", text, flags=re.DOTALL)
+    return {
+        "commands": set(
+            re.findall(r"(?:^|[`/])((?:turbocord|make) [a-z]+)", prose, flags=re.MULTILINE)
+        ),
+        "slash commands": set(re.findall(r"`(/[a-z]+)", prose)),
+        "variables": set(re.findall(r"(?:TURBOCORD|DISCORD)_[A-Z_]+", prose)),
+        "links": {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)},
+        "exit codes": set(re.findall(r"^\| (\d+) \|", prose, flags=re.MULTILINE)),
+        "code": set(re.findall(r"```sh\n(.*?)```", prose, re.DOTALL)),
+    }
+
+
+def without_comments(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the same with the comments of shell code left out: they are translated."""
+    code = {re.sub(r" +#.*", "", block) for block in found["code"]}
+    return {**found, "code": code}
+
+
+@pytest.mark.parametrize("name", [name for name in READMES if name != "README.md"])
+def test_a_translation_tells_the_same_commands_variables_links_and_code(name: str) -> None:
+    ours, theirs = ((ROOT / each).read_text(encoding="utf-8") for each in ("README.md", name))
+    english, other = without_comments(told(ours)), without_comments(told(theirs))
+    english["links"] -= {name}
+    other["links"] -= {"README.md"}
+    assert other == english
+    assert f"]({name})" in ours
+    assert "](README.md)" in theirs
+    headings = [len(re.findall(r"^## ", text, flags=re.MULTILINE)) for text in (ours, theirs)]
+    assert headings[0] == headings[1] > 5
+    local = [link for link in other["links"] if not link.startswith("http")]
+    assert [link for link in local if not (ROOT / link).exists()] == []
