@@ -51,9 +51,7 @@ def told(text: str) -> dict[str, set[str]]:
     """Return what a reader would type or follow: commands, variables, local links."""
     prose = re.sub(r"<!-- settings -->.*<!-- /settings -->", "", text, flags=re.DOTALL)
     return {
-        "commands": set(
-            re.findall(r"(?:^|[`/])((?:turbocord|make) [a-z]+)", prose, flags=re.MULTILINE)
-        ),
+        "commands": set(re.findall(r"(?m)(?:^|[`/])((?:turbocord|make) [a-z]+)", prose)),
         "slash commands": set(re.findall(r"`(/[a-z]+)", prose)),
         "variables": set(re.findall(r"(?:TURBOCORD|DISCORD)_[A-Z_]+", prose)),
         "links": {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)},
