@@ -12,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.conversation import Outcome
+from bot.engine.picture_check import CheckStats, Side
 from bot.ratelimit import Quota, RateLimiter
 from bot.store import JobState
 from bot.web.metrics import Metrics
@@ -47,6 +48,7 @@ def series() -> dict[str, set[str]]:
         gateway=Client(),
         limiter=RateLimiter(guild=Quota(1, 1), member=Quota(1, 1)),
         requests=Busy(),
+        check=lambda: CheckStats("cpu", 0, 0, {(Side.INPUT, False): 1}),
     )
     metrics = Metrics(parts)
     metrics.observe(Outcome("imagine", "j", JobState.DONE, result=result()))
