@@ -93,17 +93,20 @@ def test_most_of_everything_is_right(text2image: Any, steps: int) -> None:
 def test_the_seed_moves_what_the_prompt_leaves_open(text2image: Any) -> None:
     prompt = "a small red circle on a blue background"
     pictures, numbers = draw(text2image, [prompt] * 6, steps=1, seed=4)
-    centres = []
+    centres, misses = [], []
     for picture, own in zip(pictures, numbers, strict=True):
         red = reading.shrink(picture)[0] > 0.5
         rows, columns = torch.nonzero(red, as_tuple=True)
         centre = columns.float().mean() / red.shape[1], rows.float().mean() / red.shape[0]
         painting = arrange(Scene((Thing("circle", "red"),), size="small"), own.tolist(), 1.0)
         (stroke,) = painting.strokes
-        assert abs(float(centre[0]) - 0.5 - stroke.x) < 0.06
-        assert abs(float(centre[1]) - 0.5 - stroke.y) < 0.06
+        miss = float(centre[0]) - 0.5 - stroke.x, float(centre[1]) - 0.5 - stroke.y
+        misses.append(max(abs(part) for part in miss))
         centres.append((round(float(centre[0]), 1), round(float(centre[1]), 1)))
     assert len(set(centres)) >= 3
+    # A number between two places of the grid may give something between them.
+    assert max(misses) < 0.125
+    assert sorted(misses)[3] < 0.04
 
 
 def test_other_aspect_ratios_are_drawn(text2image: Any) -> None:
