@@ -244,6 +244,7 @@ async def _bench_bot(
     *,
     model: str | None = None,
     scheduler: Scheduler | None = None,
+    message_content: bool = True,
 ) -> AsyncIterator[App]:
     """Yield a bot in the sandbox at that address, with limits that do not bind.
 
@@ -260,7 +261,13 @@ async def _bench_bot(
         settings = trial_settings(
             Path(folder), api_base=api_base, gateway=gateway, token=token, model=model
         )
-        unbound = settings.model_copy(update={"member_images": 10**6, "guild_images": 10**6})
+        unbound = settings.model_copy(
+            update={
+                "member_images": 10**6,
+                "guild_images": 10**6,
+                "message_content": message_content,
+            }
+        )
         async with connected(unbound, scheduler=scheduler) as bot:
             freeze_loaded()
             yield bot
