@@ -65,7 +65,7 @@ def told(text: str) -> dict[str, set[str]]:
     return {
         "commands": set(re.findall(COMMAND, prose)),
         "slash commands": set(re.findall(r"`(/[a-z]+)", prose)),
-        "extras": set(re.findall(r"turbocord\[([a-z,]+)\]", prose)),
+        "extras": set(re.findall(r"\.\[([a-z,]+)\]", prose)),
         "variables": set(re.findall(r"\b(?:TURBOCORD|DISCORD)_[A-Z_]+", prose)),
         "links": {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)},
         "exit codes": set(re.findall(r"^\| (\d+) \|", prose, flags=re.MULTILINE)),
