@@ -85,8 +85,8 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=64,
-        description="Most pictures in one model call; 0 measures: a CPU at start, a GPU once it is at "
-        "full speed.",
+        description="Most pictures in one model call; 0 measures: a CPU at start, a GPU once it is "
+        "at full speed.",
     )
     compile: bool = Field(
         default=True, description="Compile the model and capture CUDA graphs (CUDA only)."
