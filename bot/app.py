@@ -154,6 +154,7 @@ async def started(
         )
         studio.observers.append(ops.metrics.observe)
         parts.requests = studio
+        parts.door = studio.door
         if settings.web_port:
             await stack.enter_async_context(
                 serve_page(

@@ -41,11 +41,12 @@ class Door:
     """Sees that whoever comes in a rush is acknowledged before anyone of it is worked for.
 
     `pace` is how many seconds lie between two answers while many wait, `open` how many requests
-    are not answered yet.
+    are not answered yet, `rushed` how many came in a rush so far and were held back.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.open = 0
+        self.rushed = 0
         self.pace = FIRST_GUESS_SECONDS
         self._clock = clock
         self._arrivals: deque[float] = deque(maxlen=RUSH)
@@ -89,6 +90,7 @@ class Door:
         """
         if not self.is_rushed:
             return
+        self.rushed += 1
         unhurried, self._unhurried = self._unhurried, set()
         for each in unhurried:
             each.hasten()

@@ -48,6 +48,7 @@ async def test_who_comes_alone_walks_in() -> None:
     for _ in range(3):
         await come(door, Visitor(log))
     assert log == ["worked for"] * 3
+    assert door.rushed == 0
 
 
 async def test_in_a_rush_everyone_is_acknowledged_before_anyone_is_worked_for() -> None:
@@ -55,7 +56,7 @@ async def test_in_a_rush_everyone_is_acknowledged_before_anyone_is_worked_for() 
     visitors = [Visitor(log, turns=number % 7) for number in range(3 * RUSH)]
     await asyncio.gather(*(come(door, each) for each in visitors))
     assert log == ["acknowledged"] * len(visitors) + ["worked for"] * len(visitors)
-    assert door.open == 0
+    assert (door.open, door.rushed) == (0, len(visitors))
 
 
 async def test_a_rush_hurries_those_who_were_to_be_answered_directly() -> None:

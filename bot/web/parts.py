@@ -71,6 +71,12 @@ class Requests(Protocol):
         """Requests accepted and not answered yet."""
 
 
+class Door(Protocol):
+    """What lets requests in, as far as operations are concerned."""
+
+    rushed: int
+
+
 @dataclass(slots=True)
 class Parts:
     """The parts that have been built so far; None is "not yet", and not ready.
@@ -83,6 +89,7 @@ class Parts:
     gateway: Gateway | None = None
     limiter: Limiter | None = None
     requests: Requests | None = None
+    door: Door | None = None
     needs_gateway: bool = True
 
 

@@ -52,6 +52,12 @@ class Snapshot(Collector):
         if self.parts.requests is not None:
             running = self.parts.requests.running
             yield _gauge("turbocord_requests_running", "Requests under way.", running)
+        if self.parts.door is not None:
+            yield _counter(
+                "turbocord_rushed_requests",
+                "Requests that waited until all who came in the same rush were acknowledged.",
+                self.parts.door.rushed,
+            )
 
     def _of_process(self) -> Iterator[Metric]:
         # psutil tells these on every system, where the library's own collector needs /proc.

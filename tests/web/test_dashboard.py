@@ -12,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.conversation import Outcome
+from bot.door import Door
 from bot.engine.picture_check import CheckStats, Side
 from bot.ratelimit import Quota, RateLimiter
 from bot.store import JobState
@@ -48,6 +49,7 @@ def series() -> dict[str, set[str]]:
         gateway=Client(),
         limiter=RateLimiter(guild=Quota(1, 1), member=Quota(1, 1)),
         requests=Busy(),
+        door=Door(),
         check=lambda: CheckStats("cpu", 0, 0, {(Side.INPUT, False): 1}),
     )
     metrics = Metrics(parts)

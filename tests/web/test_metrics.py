@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.conversation import Outcome
+from bot.door import Door
 from bot.engine.picture_check import CheckStats, Side
 from bot.errors import Flagged, QueueFull, RateLimited, TurbocordError
 from bot.store import JobState
@@ -107,6 +108,14 @@ def test_a_gateway_without_a_heartbeat_yet_has_no_latency() -> None:
     assert ("turbocord_gateway_latency_seconds", frozenset()) not in seen
     client.latency = 0.05
     assert value(scrape(metrics), "turbocord_gateway_latency_seconds") == 0.05
+
+
+def test_who_came_in_a_rush_is_counted() -> None:
+    door = Door()
+    metrics = Metrics(Parts(door=door))
+    assert value(scrape(metrics), "turbocord_rushed_requests_total") == 0
+    door.rushed = 7
+    assert value(scrape(metrics), "turbocord_rushed_requests_total") == 7
 
 
 def test_the_process_s_own_memory_is_told() -> None:

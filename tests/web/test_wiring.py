@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from bot import exit_codes
 from tests.e2e import eventually, town
+from tests.web.test_dashboard import expressions, names
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +53,12 @@ async def test_one_process_serves_bot_page_and_health(tmp_path: Path) -> None:
                 return 'kind="imagine",outcome="done"} 1.0' in await answer.text()
 
         await eventually(counted)
+        async with web.get(f"http://127.0.0.1:{ops}/metrics") as answer:
+            told = await answer.text()
+        # Every part of a whole process is told of, but for the check, which is off.
+        asked = {name for expression in expressions() for name in names(expression)}
+        asked -= {name for name in asked if name.startswith("turbocord_check_")}
+        assert [name for name in asked if not re.search(rf"^{name}[ {{]", told, re.M)] == []
         async with web.get(f"http://127.0.0.1:{page}/") as answer:
             assert answer.status == 200
         assert await healthcheck(ops) == (exit_codes.OK, "ready")
