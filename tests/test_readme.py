@@ -10,6 +10,7 @@ import typer
 
 from bot.__main__ import app
 from bot.config import Settings, settings_table
+from bot.words import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN = "README.md"
@@ -49,6 +50,9 @@ def test_the_table_has_three_cells_in_every_row_and_every_setting_once() -> None
     assert len(variables) == len(set(variables)) == len(Settings.model_fields)
     assert all(meaning for _, _, meaning in rows)
 
+
+DISCORDS = {"The application did not respond", "应用程序没有响应", "Missing Access"}
+"""Sentences that are Discord's own."""
 
 TOP = 4
 """Among so many first lines each README links to the other."""
@@ -150,3 +154,16 @@ def test_what_a_readme_tells_to_type_exists(name: str) -> None:
     known = {cells(row)[0].strip("`") for row in settings_table().splitlines()[2:]}
     # Where models are kept is no setting of the bot's: `turbocord model` needs it without one.
     assert found["variables"] <= known | {"TURBOCORD_MODELS_DIR"}
+
+
+@pytest.mark.parametrize(("name", "locale"), [("README.md", "en"), ("README.zh-CN.md", "zh-CN")])
+def test_the_symptoms_are_worded_as_members_read_them(name: str, locale: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    sentences = " ".join(catalogue(locale).values())
+    table = re.search(r"^\| (?:what you see|看到的现象) \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    symptoms = [cells(row)[0] for row in table[0].strip().splitlines()[2:]]
+    quoted = {each for row in symptoms for each in re.findall(r"[\"“]([^\"”]+)[\"”]", row)}
+    ours = {each for each in quoted if each.strip() not in DISCORDS}
+    assert len(ours) >= 4
+    assert {each for each in ours if each not in sentences} == set()
