@@ -35,7 +35,7 @@ WARM: Final = 40
 """Pictures before the measured ones, for imports and caches."""
 
 StartBot = Callable[..., AbstractAsyncContextManager[Any]]
-"""Starts a bot: called with `api_base`, `gateway`, `token` and `scheduler`."""
+"""Starts a bot: called with `api_base`, `gateway`, `token`, `scheduler` and `message_content`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,13 @@ async def measure(
     """
     async with (
         _sandbox() as (api_base, gateway, token),
-        start(api_base=api_base, gateway=gateway, token=token, scheduler=engines),
+        start(
+            api_base=api_base,
+            gateway=gateway,
+            token=token,
+            scheduler=engines,
+            message_content=False,
+        ),
     ):
         await _asked(api_base, 0, WARM, at_once)
         cpu, loop_cpu, began = time.process_time(), time.thread_time(), time.perf_counter()
