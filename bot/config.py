@@ -78,13 +78,15 @@ class Settings(BaseSettings):
     device: str = Field(default="auto", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:0,1`.")
     vae: Literal["auto", "fp32", "tiny"] = Field(
         default="auto",
-        description="Picture decoder: half precision where safe, always fp32, or TAESD-XL.",
+        description="Picture decoder: half precision where safe, always fp32, or TAESD-XL from the "
+        "model's folder `vae_tiny`.",
     )
     max_batch: int = Field(
         default=0,
         ge=0,
         le=64,
-        description="Most pictures in one model call; 0 measures the device at start.",
+        description="Most pictures in one model call; 0 measures: a CPU at start, a GPU once it is "
+        "at full speed.",
     )
     compile: bool = Field(
         default=True, description="Compile the model and capture CUDA graphs (CUDA only)."

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from bot.__main__ import app
 from bot.config import Settings, settings_table
 
 ROOT = Path(__file__).resolve().parents[1]
+MAIN = "README.md"
 READMES = [path.name for path in sorted(ROOT.glob("README*.md"))]
 
 
@@ -47,35 +50,103 @@ def test_the_table_has_three_cells_in_every_row_and_every_setting_once() -> None
     assert all(meaning for _, _, meaning in rows)
 
 
+TOP = 4
+"""Among so many first lines each README links to the other."""
+
+HEADING = re.compile(r"^## .*$", flags=re.MULTILINE)
+SETTINGS = re.compile(r"<!-- settings -->.*<!-- /settings -->", flags=re.DOTALL)
+COMMAND = r"(?m)(?:^|[`/])((?:turbocord|make) [a-z]+(?: [a-z]+)?)"
+
+
 def told(text: str) -> dict[str, set[str]]:
-    """Return what a reader would type or follow: commands, variables, local links."""
-    prose = re.sub(r"<!-- settings -->.*<!-- /settings -->", "", text, flags=re.DOTALL)
+    """Return what a reader would type or follow, outside the table of all settings."""
+    prose = SETTINGS.sub("", text)
+    code = re.findall(r"```sh\n(.*?)```", prose, re.DOTALL)
     return {
-        "commands": set(re.findall(r"(?m)(?:^|[`/])((?:turbocord|make) [a-z]+)", prose)),
+        "commands": set(re.findall(COMMAND, prose)),
         "slash commands": set(re.findall(r"`(/[a-z]+)", prose)),
-        "variables": set(re.findall(r"(?:TURBOCORD|DISCORD)_[A-Z_]+", prose)),
+        "extras": set(re.findall(r"\.\[([a-z,]+)\]", prose)),
+        "variables": set(re.findall(r"\b(?:TURBOCORD|DISCORD)_[A-Z_]+", prose)),
         "links": {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", prose)},
         "exit codes": set(re.findall(r"^\| (\d+) \|", prose, flags=re.MULTILINE)),
-        "code": set(re.findall(r"```sh\n(.*?)```", prose, re.DOTALL)),
+        # The comments of shell code are translated.
+        "code": {re.sub(r" +#.*", "", block) for block in code},
     }
 
 
-def without_comments(found: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return the same with the comments of shell code left out: they are translated."""
-    code = {re.sub(r" +#.*", "", block) for block in found["code"]}
-    return {**found, "code": code}
+def differences(original: str, translation: str, *, names: tuple[str, str]) -> list[str]:
+    """Return what one of two READMEs tells and the other does not; `names` are their files'."""
+    ours, theirs = told(original), told(translation)
+    found = []
+    for text, read, other in ((original, ours, names[1]), (translation, theirs, names[0])):
+        if f"]({other})" not in "".join(text.splitlines()[:TOP]):
+            found.append(f"link to {other}")
+        read["links"].discard(other)
+    found += [f"{kind}: {each}" for kind in ours for each in ours[kind] ^ theirs[kind]]
+    if len(HEADING.findall(original)) != len(HEADING.findall(translation)):
+        found.append("headings")
+    return found
 
 
-@pytest.mark.parametrize("name", [name for name in READMES if name != "README.md"])
-def test_a_translation_tells_the_same_commands_variables_links_and_code(name: str) -> None:
-    ours, theirs = ((ROOT / each).read_text(encoding="utf-8") for each in ("README.md", name))
-    english, other = without_comments(told(ours)), without_comments(told(theirs))
-    english["links"] -= {name}
-    other["links"] -= {"README.md"}
-    assert other == english
-    assert f"]({name})" in ours
-    assert "](README.md)" in theirs
-    headings = [len(re.findall(r"^## ", text, flags=re.MULTILINE)) for text in (ours, theirs)]
-    assert headings[0] == headings[1] > 5
-    local = [link for link in other["links"] if not link.startswith("http")]
-    assert [link for link in local if not (ROOT / link).exists()] == []
+def both(name: str) -> tuple[str, str]:
+    """Return the texts of the README and of its translation `name`."""
+    original, translation = ((ROOT / each).read_text(encoding="utf-8") for each in (MAIN, name))
+    return original, translation
+
+
+translated = pytest.mark.parametrize("name", [name for name in READMES if name != MAIN])
+
+
+@translated
+def test_a_translation_tells_the_same(name: str) -> None:
+    original, translation = both(name)
+    assert differences(original, translation, names=(MAIN, name)) == []
+
+
+@translated
+def test_what_is_left_out_of_either_is_found(name: str) -> None:
+    original, translation = both(name)
+    kinds = told(original)
+    assert all(kinds.values())
+    left_out = [
+        *(
+            re.compile(rf"(?<![A-Za-z_/]){re.escape(each)}(?![A-Z_])")
+            for each in kinds["variables"]
+        ),
+        *(re.compile(rf"\]\({re.escape(each)}(#[^)]*)?\)") for each in kinds["links"] - {name}),
+        *(re.compile(re.escape(each) + r"(?![a-z])") for each in kinds["commands"]),
+        *(re.compile(re.escape(f"`{each}") + r"(?![a-z])") for each in kinds["slash commands"]),
+        *(re.compile(re.escape(f"[{each}]")) for each in kinds["extras"]),
+        *(re.compile(rf"^\| {each} \|.*\n", re.MULTILINE) for each in kinds["exit codes"]),
+    ]
+    assert len(left_out) > 60
+    for each in left_out:
+        assert differences(original, each.sub("", translation), names=(MAIN, name)), each
+        assert differences(each.sub("", original), translation, names=(MAIN, name)), each
+    without_heading = HEADING.sub("", translation, count=1)
+    assert differences(original, without_heading, names=(MAIN, name)) == ["headings"]
+    unlinked = translation.replace(f"]({MAIN})", "", 1)
+    assert differences(original, unlinked, names=(MAIN, name)) == [f"link to {MAIN}"]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_what_a_readme_links_to_is_there(name: str) -> None:
+    links = told((ROOT / name).read_text(encoding="utf-8"))["links"]
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert len(local) > 10
+    assert [link for link in local if link and not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_what_a_readme_tells_to_type_exists(name: str) -> None:
+    found = told((ROOT / name).read_text(encoding="utf-8"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE)
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    for program, command, *further in (each.split(" ") for each in found["commands"]):
+        assert command in (targets if program == "make" else commands), command
+        if command == "model":
+            assert set(further) <= set(commands[command].commands), further
+    known = {cells(row)[0].strip("`") for row in settings_table().splitlines()[2:]}
+    # Where models are kept is no setting of the bot's: `turbocord model` needs it without one.
+    assert found["variables"] <= known | {"TURBOCORD_MODELS_DIR"}
