@@ -248,7 +248,8 @@ async def _bench_bot(
 ) -> AsyncIterator[App]:
     """Yield a bot in the sandbox at that address, with limits that do not bind.
 
-    Without a model or a scheduler of its own its engine takes no time.
+    Without a model or a scheduler of its own its engine takes no time. `message_content` asks for
+    the intent, which the sandbox must have.
     """
     from bot.app import connected, freeze_loaded
     from bot.engine.null import NullPipeline
@@ -261,13 +262,8 @@ async def _bench_bot(
         settings = trial_settings(
             Path(folder), api_base=api_base, gateway=gateway, token=token, model=model
         )
-        unbound = settings.model_copy(
-            update={
-                "member_images": 10**6,
-                "guild_images": 10**6,
-                "message_content": message_content,
-            }
-        )
+        loose = {"member_images": 10**6, "guild_images": 10**6, "message_content": message_content}
+        unbound = settings.model_copy(update=loose)
         async with connected(unbound, scheduler=scheduler) as bot:
             freeze_loaded()
             yield bot

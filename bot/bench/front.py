@@ -63,7 +63,6 @@ async def measure(
     """
     async with (
         _sandbox() as (api_base, gateway, token),
-        # A sandbox of its own, as it is without options, grants no privileged intent.
         start(
             api_base=api_base,
             gateway=gateway,

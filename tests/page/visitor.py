@@ -33,7 +33,7 @@ class Visitor:
     async def enter(
         cls, context: BrowserContext, base_url: str, *, user: str = "ada", channel: str = ""
     ) -> Visitor:
-        """Open the page as a member and wait until it shows a channel."""
+        """Open the page as a member and wait until it shows a channel and hears of news."""
         visitor = cls(await context.new_page(), base_url)
         page = visitor.page
         page.on(
@@ -44,6 +44,7 @@ class Visitor:
         page.on("request", lambda request: visitor._note(request.url))
         await page.goto(f"{base_url}/#{user}/{channel}")
         await expect(page.locator("#channel-head h1")).not_to_be_empty()
+        await expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
         return visitor
 
     def _note(self, url: str) -> None:

@@ -66,6 +66,7 @@ async function start() {
   store.on("modal", (detail) => openModal(detail, store));
   store.on("connection", (connected) => {
     const notice = byId("notice");
+    byId("main").setAttribute("aria-busy", String(!connected));
     notice.hidden = connected;
     notice.textContent = connected ? "" : "The sandbox is away. Trying again…";
   });

@@ -17,6 +17,7 @@ export class Store extends EventTarget {
   #typing = new Map();
   #stop = null;
   #loaded = new Set();
+  #loads = new Set();
   #acts = new Set();
   #mine = new Set();
 
@@ -141,8 +142,17 @@ export class Store extends EventTarget {
   }
 
   async #load(channelId) {
-    const list = await api.messages(this.user.id, channelId);
-    this.messages.set(channelId, new Map(list.map((one) => [one.id, one])));
+    const load = { channelId, news: new Map() };
+    this.#loads.add(load);
+    let list;
+    try {
+      list = await api.messages(this.user.id, channelId);
+    } finally {
+      this.#loads.delete(load);
+    }
+    // What the stream told meanwhile is newer than the list, which may have been made before.
+    const all = new Map([...list.map((one) => [one.id, one]), ...load.news]);
+    this.messages.set(channelId, new Map([...all].filter(([, message]) => message)));
     if (channelId === this.channelId) this.emit("messages", { fresh: true });
   }
 
@@ -181,6 +191,7 @@ export class Store extends EventTarget {
     message_create: ({ message }) => this.#put(message, true),
     message_update: ({ message }) => this.#put(message, false),
     message_delete: ({ id, channel_id: channelId }) => {
+      this.#note(channelId, id, null);
       if (this.messages.get(channelId)?.delete(id)) this.emit("messages", { channelId });
     },
     typing: ({ channel_id: channelId, user_id: userId }) => {
@@ -202,8 +213,14 @@ export class Store extends EventTarget {
     },
   };
 
+  /** Note what became of a message, null where it is gone, for lists that are on their way. */
+  #note(channelId, id, message) {
+    for (const load of this.#loads) if (load.channelId === channelId) load.news.set(id, message);
+  }
+
   #put(message, isNew) {
     const channelId = message.channel_id;
+    this.#note(channelId, message.id, message);
     if (!this.messages.has(channelId)) this.messages.set(channelId, new Map());
     this.messages.get(channelId).set(message.id, message);
     this.#typing.get(channelId)?.delete(message.author.id);
