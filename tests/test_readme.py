@@ -10,6 +10,7 @@ import typer
 
 from bot.__main__ import app
 from bot.config import Settings, settings_table
+from bot.styles import load_styles
 from bot.words import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,3 +168,14 @@ def test_the_symptoms_are_worded_as_members_read_them(name: str, locale: str) ->
     ours = {each for each in quoted if each.strip() not in DISCORDS}
     assert len(ours) >= 4
     assert {each for each in ours if each not in sentences} == set()
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_example_of_a_style_can_be_loaded(name: str, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / name).read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "styles.toml"
+    file.write_text(example + "\n[bare]\n", encoding="utf-8")
+    styles = load_styles(file, find_loras=False)
+    assert styles["papercut"].lora == str(tmp_path / "papercut.safetensors")
+    assert styles["papercut"].num_inference_steps == 2
+    assert styles["bare"].apply("a cat") == "a cat"
