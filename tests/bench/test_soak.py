@@ -91,6 +91,6 @@ async def test_a_request_run_twice_is_found(
 
     monkeypatch.setattr(Store, "finish_job", forgetful)
     monkeypatch.setattr(Store, "renew_claims", lapsing)
-    report = await small_soak(tmp_path, interactions=10, claim_seconds=1.0)
+    report = await small_soak(tmp_path, interactions=60, claim_seconds=1.0)
     assert report.second_runs > 0
     assert not report.is_clean
