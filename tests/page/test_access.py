@@ -50,6 +50,9 @@ async def test_axe_finds_nothing_serious_in_any_room(
     await ada.say("/live a cat")
     await ada.picture()
     report = {"chat": await found(ada)}
+    await ada.messages.first.scroll_into_view_if_needed()
+    report["words"] = await found(ada)
+    await ada.last.scroll_into_view_if_needed()
     await ada.page.get_by_role("button", name="Wire").click()
     await expect(ada.page.get_by_role("list", name="Traffic")).to_contain_text("READY")
     report["wire"] = await found(ada)
