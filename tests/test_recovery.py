@@ -85,15 +85,16 @@ async def test_what_another_process_finished_since_the_look_is_left_alone(
     assert (recovery.resumed, len(reply.results)) == (0, 0)
 
 
+async def away(*_: object, **__: object) -> bool:
+    """Stand in for a store that takes nothing."""
+    raise StoreError(reason="locked")
+
+
 async def test_what_was_answered_while_the_store_was_away_is_not_drawn_again(
     studio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = studio.journal.store
     finish = store.finish_job
-
-    async def away(*_: object, **__: object) -> bool:
-        raise StoreError(reason="locked")
-
     monkeypatch.setattr(store, "finish_job", away)
     reply = FakeReply()
     outcome = await studio.draw(reply, Wish(prompt="a cat"), ASKER, kind="imagine")
@@ -116,10 +117,6 @@ async def test_the_store_learns_of_every_end_before_the_process_lets_go(
     """Else the next process would take what was answered for what was not."""
     store = studio.journal.store
     finish = store.finish_job
-
-    async def away(*_: object, **__: object) -> bool:
-        raise StoreError(reason="locked")
-
     monkeypatch.setattr(store, "finish_job", away)
     await studio.draw(FakeReply(), Wish(prompt="a cat"), ASKER, kind="imagine")
     monkeypatch.setattr(store, "finish_job", finish)

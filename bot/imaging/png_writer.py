@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.imaging.png_chunks import SIGNATURE
+from bot.imaging.png_chunks import SIGNATURE, make_chunk
 from bot.request import Pixels
 
 Bytes = NDArray[np.uint8]
@@ -41,7 +41,7 @@ def write_png(pixels: Pixels) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
     data = packer.compress(filtered(rows, best_filter(rows)).data) + packer.flush()
     written = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
-    return b"".join((SIGNATURE, *(part for kind, body in written for part in _chunk(kind, body))))
+    return b"".join((SIGNATURE, *(make_chunk(kind, body) for kind, body in written)))
 
 
 def best_filter(rows: Bytes) -> int:
@@ -96,8 +96,3 @@ def _entropy(values: Bytes) -> float:
     counts = np.bincount(values.ravel(), minlength=256)
     shares = counts[counts > 0] / values.size
     return float(-(shares * np.log2(shares)).sum())
-
-
-def _chunk(kind: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    checksum = zlib.crc32(body, zlib.crc32(kind))
-    return len(body).to_bytes(4, "big"), kind, body, checksum.to_bytes(4, "big")
