@@ -221,3 +221,8 @@ class StartupError(TurbocordError):
 
     def __str__(self) -> str:
         return self.message
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs an optional part; turbocord itself is on no index."""
+    return f"pip install -c constraints.txt '.[{extra}]' in turbocord's folder"

@@ -14,7 +14,7 @@ from limits.aio.storage import RedisStorage
 from limits.errors import ConfigurationError
 
 from bot import exit_codes
-from bot.errors import StartupError
+from bot.errors import StartupError, install_hint
 from bot.windows import Charged, Full, Usage, Window, round_up
 
 MAX_CONNECTIONS: Final = 16
@@ -170,7 +170,7 @@ def _pool(uri: str, timeout_s: float) -> Any:
         from redis.backoff import NoBackoff
     except ImportError as error:
         raise StartupError(
-            "Limits on Redis need the package redis: pip install 'turbocord[redis]'",
+            f"Limits on Redis need the package redis: {install_hint('redis')}",
             exit_code=exit_codes.CONFIG,
         ) from error
     address = uri.removeprefix("async+").replace("redis+unix", "unix")

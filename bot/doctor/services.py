@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.config import Settings
 from bot.doctor.check import Check, fail, ok, warn
-from bot.errors import StartupError
+from bot.errors import StartupError, install_hint
 from bot.models.catalog_fetch import free_bytes, human_bytes
 from bot.store.database import create_engine
 from bot.store.faults import database_errors, parse_url, startup_error
@@ -50,7 +50,7 @@ async def check_store(url: str) -> Check:
     except StartupError as error:
         return fail("Store", str(error), "Correct TURBOCORD_DATABASE_URL.")
     except ImportError:
-        advice = "Install it: pip install 'turbocord[postgres]'"
+        advice = f"Install it: {install_hint('postgres')}"
         return fail("Store", "PostgreSQL needs the package asyncpg", advice)
     try:
         async with asyncio.timeout(TIMEOUT_S), engine.connect() as connection:
@@ -74,7 +74,7 @@ async def check_limits(url: str) -> Check:
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
     except ImportError:
-        advice = "Install it: pip install 'turbocord[redis]'"
+        advice = f"Install it: {install_hint('redis')}"
         return fail("Limits", "shared limits need the package redis", advice)
     shown = _without_password(url)
     try:

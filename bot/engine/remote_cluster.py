@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from bot import exit_codes
 from bot.engine.remote_actor import Build, EngineActor
-from bot.errors import StartupError
+from bot.errors import StartupError, install_hint
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,7 @@ def load_ray() -> Any:
         return importlib.import_module("ray")
     except ImportError as error:
         raise StartupError(
-            "TURBOCORD_RAY_ADDRESS is set, but Ray is not installed: "
-            "install turbocord with its extra, turbocord[ray].",
+            f"TURBOCORD_RAY_ADDRESS is set, but Ray is not installed: {install_hint('ray')}",
             exit_code=exit_codes.CONFIG,
         ) from error
 

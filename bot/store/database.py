@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot import exit_codes
-from bot.errors import StartupError, StoreError
+from bot.errors import StartupError, StoreError, install_hint
 from bot.store import migrate
 from bot.store.faults import (
     CONFLICT,
@@ -91,7 +91,7 @@ class Database:
             engine = create_engine(parsed, lock_seconds=lock_seconds)
         except ImportError as error:
             raise StartupError(
-                "A PostgreSQL store needs the package asyncpg: pip install 'turbocord[postgres]'",
+                f"A PostgreSQL store needs the package asyncpg: {install_hint('postgres')}",
                 exit_code=exit_codes.CONFIG,
             ) from error
         database = cls(engine, clock=clock, timeout_s=timeout_s, **options)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot import exit_codes
-from bot.errors import StartupError
+from bot.errors import StartupError, install_hint
 from bot.policy import Defaults
 from bot.request import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, PictureSource, Wish, random_seed
 from bot.web.pictures import Pictures
@@ -40,7 +40,7 @@ def import_gradio() -> Any:
         import gradio
     except ImportError as error:
         raise StartupError(
-            "The live page needs Gradio: pip install 'turbocord[web]'", exit_code=exit_codes.CONFIG
+            f"The live page needs Gradio: {install_hint('web')}", exit_code=exit_codes.CONFIG
         ) from error
     return gradio
 

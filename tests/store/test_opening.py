@@ -157,7 +157,7 @@ async def test_without_the_driver_the_sentence_names_the_extra(
     sentence = await refusal(
         "postgresql+asyncpg://u:hunter2@127.0.0.1/d", exit_code=exit_codes.CONFIG
     )
-    assert "turbocord[postgres]" in sentence
+    assert "'.[postgres]'" in sentence
 
 
 # SQLite
