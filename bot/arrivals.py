@@ -58,6 +58,14 @@ class Arrivals:
             log.info("event %x was taken before and is left out", event_id)
         return mine
 
+    async def take_if_left(self, event_id: int) -> bool:
+        """Return whether nobody has acted on the event although everyone had time; then it is ours.
+
+        Unlike with `take`, it is nothing to count when somebody has.
+        """
+        await asyncio.sleep(HEAD_START_SECONDS)
+        return self._remember(event_id) and await self._is_ours(event_id, eager=True)
+
     def _remember(self, event_id: int) -> bool:
         """Note an event; return whether this process sees it for the first time."""
         if event_id in self._seen:

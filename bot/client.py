@@ -46,6 +46,7 @@ EXTENSIONS: Final = tuple(
         "member",
         "audit",
         "recovery",
+        "leftovers",
     )
 )
 

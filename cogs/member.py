@@ -45,7 +45,10 @@ class FetchKept(discord.ui.Button[Any]):
 
     def __init__(self, panel: MePanel) -> None:
         super().__init__(
-            label=say(panel.locale, "me.fetch"), emoji="📥", style=discord.ButtonStyle.primary
+            label=say(panel.locale, "me.fetch"),
+            emoji="📥",
+            style=discord.ButtonStyle.primary,
+            custom_id=panel.id_of("fetch"),
         )
         self.panel = panel
 
@@ -73,7 +76,10 @@ class Forget(discord.ui.Button[Any]):
 
     def __init__(self, panel: MePanel) -> None:
         super().__init__(
-            label=say(panel.locale, "me.forget"), emoji="🗑️", style=discord.ButtonStyle.danger
+            label=say(panel.locale, "me.forget"),
+            emoji="🗑️",
+            style=discord.ButtonStyle.danger,
+            custom_id=panel.id_of("forget"),
         )
         self.panel = panel
 

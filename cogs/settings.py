@@ -105,6 +105,7 @@ class Channels(discord.ui.ChannelSelect[Any]):
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
         super().__init__(
+            custom_id=panel.id_of("channels"),
             placeholder=say(panel.locale, "settings.channels"),
             channel_types=DRAWING_CHANNELS,
             min_values=0,
@@ -124,6 +125,7 @@ class Roles(discord.ui.RoleSelect[Any]):
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
         super().__init__(
+            custom_id=panel.id_of("roles"),
             placeholder=say(panel.locale, "settings.roles"),
             min_values=0,
             max_values=MOST_CHOSEN,
@@ -142,6 +144,7 @@ class Members(discord.ui.UserSelect[Any]):
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
         super().__init__(
+            custom_id=panel.id_of("banned"),
             placeholder=say(panel.locale, "settings.banned"),
             min_values=0,
             max_values=MOST_CHOSEN,
@@ -160,6 +163,7 @@ class AuditChannel(discord.ui.ChannelSelect[Any]):
 
     def __init__(self, panel: SettingsPanel, chosen: int | None) -> None:
         super().__init__(
+            custom_id=panel.id_of("audit"),
             placeholder=say(panel.locale, "settings.audit"),
             channel_types=[discord.ChannelType.text],
             min_values=0,
@@ -194,6 +198,7 @@ class Policy(discord.ui.Select[Any]):
 
     def __init__(self, panel: SettingsPanel, chosen: NsfwPolicy, *, disabled: bool) -> None:
         super().__init__(
+            custom_id=panel.id_of("policy"),
             options=[
                 discord.SelectOption(
                     label=say(panel.locale, f"settings.nsfw_{policy}"),
@@ -224,10 +229,11 @@ class Model(discord.ui.Select[Any]):
         labels += [say(panel.locale, "settings.model_chosen", model=name) for name in self.names]
         now = self.names.index(chosen) + 1 if chosen in self.names else 0
         super().__init__(
+            custom_id=panel.id_of("model"),
             options=[
                 discord.SelectOption(label=label[:100], value=str(number), default=number == now)
                 for number, label in enumerate(labels[:MOST_CHOSEN])
-            ]
+            ],
         )
         self.panel = panel
 
@@ -247,7 +253,7 @@ class FormButton(discord.ui.Button[Any]):
         name: str,
         form: type[DefaultsForm] | type[LimitsForm] | type[WordsForm],
     ) -> None:
-        super().__init__(label=say(panel.locale, f"settings.{name}"))
+        super().__init__(label=say(panel.locale, f"settings.{name}"), custom_id=panel.id_of(name))
         self.panel = panel
         self.form = form
 
@@ -261,7 +267,9 @@ class Reset(discord.ui.Button[Any]):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(
-            label=say(panel.locale, "settings.reset"), style=discord.ButtonStyle.danger
+            label=say(panel.locale, "settings.reset"),
+            style=discord.ButtonStyle.danger,
+            custom_id=panel.id_of("reset"),
         )
         self.panel = panel
 

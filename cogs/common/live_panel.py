@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,16 +157,8 @@ class LivePanel(Panel):
         self.max_steps = max_steps
         self.result: ImageResult | None = None
         self.note: str | None = None
-        self._key = secrets.token_hex(8)
         self._newest = 0
         self._turn = asyncio.Lock()
-
-    def id_of(self, control: str) -> str:
-        """Return a control's custom_id, which stays when the panel is redrawn.
-
-        Whoever presses what they see while the next picture is on its way must be understood.
-        """
-        return f"{self._key}:{control}"
 
     async def pressed(self, interaction: discord.Interaction[Any], state: LiveState) -> None:
         """Take the new state and redraw, unless a later press has come meanwhile."""

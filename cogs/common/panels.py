@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import discord
@@ -11,6 +12,18 @@ from bot.client import answer_failure
 
 class Panel(discord.ui.LayoutView):
     """A view of ours; every view with controls is one."""
+
+    def __init__(self, *, timeout: float) -> None:
+        """`timeout` is in seconds, from the last press."""
+        super().__init__(timeout=timeout)
+        self._key = secrets.token_hex(8)
+
+    def id_of(self, control: str) -> str:
+        """Return a control's custom_id, which stays when the panel is redrawn.
+
+        Whoever presses what they see while the redrawn panel is on its way must be understood.
+        """
+        return f"{self._key}:{control}"
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Act on a press only if no other process, and no earlier copy of it, has."""
