@@ -14,16 +14,22 @@ from cogs.common import delivery
 from cogs.common.delivery import TooLarge, climb_down, with_retries
 
 
-def http_error(status: int, code: int = 0) -> discord.HTTPException:
-    response = SimpleNamespace(status=status, reason="x", headers={})
+def http_error(status: int, code: int = 0, **headers: str) -> discord.HTTPException:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = SimpleNamespace(status=status, reason="x", headers=named)
     return discord.HTTPException(response, {"code": code, "message": "no"})  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_: float) -> None: ...
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the pauses that were to be made, in seconds; none is made."""
+    made: list[float] = []
+
+    async def at_once(seconds: float) -> None:
+        made.append(seconds)
 
     monkeypatch.setattr(delivery.asyncio, "sleep", at_once)
+    return made
 
 
 def failing(*errors: BaseException) -> tuple[Callable[[], Awaitable[str]], list[int]]:
@@ -46,6 +52,29 @@ async def test_a_passing_fault_is_tried_again(error: BaseException) -> None:
     call, calls = failing(error, error)
     assert await with_retries("x", call) == "sent"
     assert calls == [3]
+
+
+async def test_pauses_grow_and_are_never_all_alike(pauses: list[float]) -> None:
+    for _ in range(20):
+        call, _ = failing(*[http_error(503)] * 3)
+        await with_retries("x", call)
+    first = delivery.FIRST_PAUSE
+    for at, longest in enumerate((first, 2 * first, 4 * first)):
+        made = pauses[at::3]
+        assert all(longest / 2 <= one <= longest for one in made)
+        assert len(set(made)) > 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"), [("1.7", 1.7), ("3600", delivery.LONGEST_ASKED), ("soon", None)]
+)
+async def test_a_limit_is_waited_for_as_long_as_it_says(
+    pauses: list[float], asked: str, made: float | None
+) -> None:
+    call, _ = failing(http_error(429, Retry_After=asked))
+    assert await with_retries("x", call) == "sent"
+    (pause,) = pauses
+    assert pause == made or (made is None and pause <= delivery.FIRST_PAUSE)
 
 
 async def test_tries_are_bounded() -> None:

@@ -2,7 +2,7 @@
 
 `python -m tests.faults.without` goes through handlings.toml, in a copy of the working tree, and
 prints a line for each; with words it goes through those faults alone whose names have one of them.
-The exit status is 1 when some handling was not missed. All of them take about half an hour.
+The exit status is 1 when some handling was not missed. All of them take about an hour.
 """
 
 from __future__ import annotations
