@@ -109,18 +109,17 @@ class _Plan:
         from bot.engine.residency import Residency
         from bot.engine.seat import Seat
 
-        share = CoreShare(cores())
+        engines = engines or min(cores(), MAX_CPU_ENGINES)
+        share = CoreShare(cores(), engines)
         residency = Residency(
-            lambda name: self.load(name, "cpu"),
-            lambda model: TurboPipeline(model, share=share),
-            waiting_bytes=self.waiting_bytes,
+            lambda name: self.load(name, "cpu"), TurboPipeline, waiting_bytes=self.waiting_bytes
         )
 
         def make() -> Seat:
             give_way()
-            return Seat(residency, share=share)
+            return Seat(residency, cores=share.join())
 
-        return [make] * (engines or min(share.total, MAX_CPU_ENGINES))
+        return [make] * engines
 
     def on_accelerator(self, device: str) -> Callable[[], Seat]:
         """Return the maker of the one engine of `device`."""

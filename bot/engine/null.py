@@ -75,9 +75,6 @@ class NullPipeline(SoleOwner):
         first = draw.seed % len(photo)
         return np.concatenate((photo[first:], photo[:first]))
 
-    def attend(self, busy: bool) -> None:
-        """Do nothing: there is no device to share."""
-
     def prepare(self, max_rows: int) -> None:
         """Do nothing: any number of rows is the same."""
 

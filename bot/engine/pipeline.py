@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 import torch
 from PIL import Image
 
-from bot.engine.cpu import CoreShare
 from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
 from bot.engine.protocol import SoleOwner
@@ -36,7 +35,6 @@ class TurboPipeline(SoleOwner):
         model: LoadedModel,
         *,
         prompt_cache: PromptCache | None = None,
-        share: CoreShare | None = None,
     ) -> None:
         self.model = model
         self.device = model.device
@@ -50,8 +48,6 @@ class TurboPipeline(SoleOwner):
         self._decode: Callable[[torch.Tensor], tuple[torch.Tensor, ...]] = self._codec.decode
         self._zeros: Condition | None = None
         self._plans: dict[StepPlan, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._share = share
-        self._threads = 0
 
     @classmethod
     def load(
@@ -67,12 +63,8 @@ class TurboPipeline(SoleOwner):
         return cls(load_model(path, device=device, dtype=dtype, vae=vae))
 
     def sibling(self) -> TurboPipeline:
-        """Return a pipeline for another thread over the same weights, prompt cache and cores."""
-        return TurboPipeline(self.model, prompt_cache=self.prompt_cache, share=self._share)
-
-    def share_cores(self, share: CoreShare) -> None:
-        """Use no more than this engine's part of the CPU's cores."""
-        self._share = share
+        """Return a pipeline for another thread over the same weights and prompt cache."""
+        return TurboPipeline(self.model, prompt_cache=self.prompt_cache)
 
     @property
     def weight_set(self) -> WeightSet:
@@ -124,7 +116,6 @@ class TurboPipeline(SoleOwner):
 
         Raises BadParameter when a size is not one the model's latents can have.
         """
-        self._use_cores()
         for draw in draws:
             self._check(draw)
         texts = [draw.prompt for draw in draws]
@@ -143,7 +134,6 @@ class TurboPipeline(SoleOwner):
     @inference
     def step(self, samples: Sequence[TurboSample]) -> None:
         """Advance all samples, of one size, by one step each in one UNet call."""
-        self._use_cores()
         inputs = self._rows(samples)
         output = self._denoise(*inputs).float()
         guided = [i for i, sample in enumerate(samples) if sample.guidance is not None]
@@ -163,7 +153,6 @@ class TurboPipeline(SoleOwner):
     @inference
     def decode(self, samples: Sequence[TurboSample]) -> DecodedPictures:
         """Issue the decoding of finished samples of one size."""
-        self._use_cores()
         pixels, usable = [], []
         for start in range(0, len(samples), DECODE_CHUNK):
             chunk = [sample.latents for sample in samples[start : start + DECODE_CHUNK]]
@@ -186,11 +175,6 @@ class TurboPipeline(SoleOwner):
         if pixels is None:
             raise BadOutput(seed=draw.seed, steps=draw.num_inference_steps)
         return pixels
-
-    def attend(self, busy: bool) -> None:
-        """Take or leave this engine's part of the cores."""
-        if self._share is not None:
-            self._share.attend(id(self), busy)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Tell whether `error` means that the device had no memory left."""
@@ -227,12 +211,6 @@ class TurboPipeline(SoleOwner):
             torch.stack([condition.pooled for _, condition in rows]),
             torch.stack([sample.time_ids for sample, _ in rows]),
         )
-
-    def _use_cores(self) -> None:
-        # A thread's own setting in torch, so each engine has to make it in its own thread.
-        if self._share is not None and (threads := self._share.threads()) != self._threads:
-            torch.set_num_threads(threads)
-            self._threads = threads
 
     def _eager(
         self,

@@ -87,6 +87,12 @@ class Pipeline(Protocol[S]):
     def attend(self, busy: bool) -> None:
         """Hear that the thread has pictures to draw from now on, or none any more."""
 
+    def stand_back(self) -> bool:
+        """Let an engine that would draw faster go first for a moment; False where there is none.
+
+        For a thread that was idle: whoever idles besides was woken with it.
+        """
+
     def prepare(self, max_rows: int) -> None:
         """Get ready for calls of up to `max_rows` UNet rows, as far as that takes no time."""
 
@@ -111,7 +117,7 @@ class Pipeline(Protocol[S]):
 
 
 class SoleOwner:
-    """What a pipeline answers that shares its weights with nobody."""
+    """What a pipeline answers that shares neither its weights nor its cores."""
 
     settled = True
 
@@ -123,6 +129,13 @@ class SoleOwner:
 
     def leave(self) -> None:
         """Do nothing: nobody waits for it."""
+
+    def attend(self, busy: bool) -> None:
+        """Do nothing: there are no cores to share."""
+
+    def stand_back(self) -> bool:
+        """Say that nobody is faster."""
+        return False
 
 
 def unet_rows(draw: Draw) -> int:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from typing import Final
 
-from bot.engine.cpu import CoreShare
+import torch
+
+from bot.engine.cpu import CorePart
 from bot.engine.pipeline import TurboPipeline, is_out_of_memory
 from bot.engine.residency import Residency
 from bot.engine.sample import DecodedPictures, TurboSample
 from bot.request import Draw, Pixels, WeightSet
 
+STAND_BACK_SECONDS: Final = 0.005
+"""How long an idle engine leaves a request to a faster one, which may be just about to be free."""
+
 
 class Seat:
-    """Draws with whatever the residency holds; see Pipeline for what each method promises."""
+    """Draws with whatever the residency holds; see Pipeline for what each method promises.
 
-    def __init__(self, residency: Residency, *, share: CoreShare | None = None) -> None:
+    With a part of a CPU's `cores` every call uses as many threads as that allows at the moment.
+    """
+
+    def __init__(self, residency: Residency, *, cores: CorePart | None = None) -> None:
         self._residency = residency
-        self._share = share
+        self._cores = cores
+        self._threads = 0
+        # Before anything is computed: a team of threads, once made, stays.
+        self._use_cores()
         residency.pipeline_of(self)
 
     @property
@@ -67,27 +80,36 @@ class Seat:
     def leave(self) -> None:
         """Hear that the thread draws no more."""
         self._residency.leave(self)
+        if self._cores is not None:
+            self._cores.leave()
 
     def start(self, draws: Sequence[Draw]) -> list[TurboSample]:
         """Return one sample per draw."""
-        return self.pipeline.start(draws)
+        return self._on_cores().start(draws)
 
     def step(self, samples: Sequence[TurboSample]) -> None:
         """Advance all samples by one step."""
-        self.pipeline.step(samples)
+        self._on_cores().step(samples)
 
     def decode(self, samples: Sequence[TurboSample]) -> DecodedPictures:
         """Issue the decoding of finished samples."""
-        return self.pipeline.decode(samples)
+        return self._on_cores().decode(samples)
 
     def redo(self, draw: Draw) -> Pixels:
         """Draw one picture again in full precision."""
-        return self.pipeline.redo(draw)
+        return self._on_cores().redo(draw)
 
     def attend(self, busy: bool) -> None:
         """Take or leave this engine's part of the cores."""
-        if self._share is not None:
-            self._share.attend(id(self), busy)
+        if self._cores is not None:
+            self._cores.attend(busy)
+
+    def stand_back(self) -> bool:
+        """Wait a moment where another engine has more cores."""
+        if self._cores is None or not self._cores.is_outdone:
+            return False
+        time.sleep(STAND_BACK_SECONDS)
+        return True
 
     def prepare(self, max_rows: int) -> None:
         """Get ready for calls of up to `max_rows` UNet rows."""
@@ -109,3 +131,16 @@ class Seat:
         """Return the most bytes in use so far."""
         resident = self._residency.resident
         return resident.peak_memory() if resident is not None else 0
+
+    def _on_cores(self) -> TurboPipeline:
+        """Return the pipeline, with as many threads to use as this engine may have now."""
+        self._use_cores()
+        return self.pipeline
+
+    def _use_cores(self) -> None:
+        # A thread's own setting in torch, so each engine has to make it in its own thread. What a
+        # thread does with torch first gives it the number set last by any; hence the asking.
+        if self._cores is not None and (threads := self._cores.threads) != self._threads:
+            torch.get_num_threads()
+            torch.set_num_threads(threads)
+            self._threads = threads

@@ -176,6 +176,8 @@ class DeviceWorker(Generic[S]):
         """Start the next jobs of the backlog that fit; False when there are none."""
         drawing = bool(self.batch or self._finished or self._decoding)
         weight_set = self._turns.wanted(pipeline, drawing=drawing, timeout=timeout)
+        if weight_set is not None and not drawing and pipeline.stand_back():
+            weight_set = self._turns.wanted(pipeline, drawing=False)
         if weight_set is None or not self._use(pipeline, weight_set):
             return False
         limit = self.costs.chunk(

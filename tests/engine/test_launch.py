@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from bot import exit_codes
 from bot.engine.cpu import NICENESS, CoreShare, give_way
 from bot.engine.launch import build_scheduler, find_devices
 from bot.engine.prompts import Condition, PromptCache
+from bot.engine.seat import Seat
 from bot.errors import StartupError
 from bot.request import Draw
 
@@ -57,19 +60,68 @@ def test_devices_by_name() -> None:
 
 
 def test_cores_go_to_those_who_have_work() -> None:
-    share = CoreShare(8)
-    assert share.threads() == 8
-    share.attend(1, True)
-    assert share.threads() == 8
-    share.attend(2, True)
-    share.attend(3, True)
-    assert share.threads() == 2
-    share.attend(2, False)
-    assert share.threads() == 4
-    few = CoreShare(2)
-    for engine in range(5):
-        few.attend(engine, True)
-    assert few.threads() == 1
+    share = CoreShare(8, engines=4)
+    first, second, third, fourth = (share.join() for _ in range(4))
+    assert [first.threads, second.threads] == [8, 2]
+    first.attend(True)
+    assert first.threads == 8
+    second.attend(True)
+    third.attend(True)
+    assert [first.threads, second.threads, third.threads] == [4, 2, 2]
+    fourth.attend(True)
+    assert first.threads == 2
+    for part in (second, third, fourth):
+        part.attend(False)
+    assert first.threads == 8
+
+
+def test_there_are_never_fewer_threads_than_one() -> None:
+    share = CoreShare(2, engines=4)
+    parts = [share.join() for _ in range(4)]
+    for part in parts:
+        part.attend(True)
+    assert [part.threads for part in parts] == [1, 1, 1, 1]
+
+
+def test_engines_with_fewer_cores_stand_back_for_the_first() -> None:
+    share = CoreShare(2, engines=2)
+    first, second = share.join(), share.join()
+    assert (first.is_outdone, second.is_outdone) == (False, True)
+    first.leave()
+    assert not second.is_outdone
+    assert share.join().threads == 2  # who comes instead is the first
+    assert second.is_outdone
+    alone = CoreShare(1, engines=1)
+    assert not alone.join().is_outdone
+    equal = CoreShare(1, engines=2)
+    equal.join()
+    assert not equal.join().is_outdone
+
+
+def test_each_engine_keeps_its_own_number_of_threads() -> None:
+    """Whoever sets it last must not set it for those who have not computed anything yet."""
+    import torch
+
+    share = CoreShare(3, engines=3)
+    found: dict[int, int] = {}
+    turns = [threading.Event() for _ in range(3)]
+
+    def engine(number: int) -> None:
+        residency: Any = SimpleNamespace(pipeline_of=lambda seat: None)
+        seat = Seat(residency, cores=share.join())
+        turns[number].set()
+        assert turns[-1].wait(10)
+        seat._on_cores()
+        torch.ones(1_000_000).sum()
+        found[number] = torch.get_num_threads()
+
+    threads = [threading.Thread(target=engine, args=(number,)) for number in range(3)]
+    for thread, turn in zip(threads, turns, strict=True):
+        thread.start()
+        assert turn.wait(10)
+    for thread in threads:
+        thread.join()
+    assert found == {0: 3, 1: 1, 2: 1}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own there")
