@@ -26,7 +26,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reset": {"kind": "reset"},
     "reset twice": {"kind": "reset", "times": 2},
     "reset after it was done": {"kind": "reset", "moment": "after"},
-    "stall": {"kind": "stall", "seconds": 30.0},
+    "stall": {"kind": "stall", "seconds": 600.0},
+    "stall after it was done": {"kind": "stall", "seconds": 600.0, "moment": "after"},
 }
 
 
@@ -66,7 +67,8 @@ async def test_one_picture_is_seen(
 
 
 @pytest.mark.parametrize(
-    "name", ["503", "reset", "reset twice", "reset after it was done", "limited without via"]
+    "name",
+    ["503", "reset", "reset twice", "reset after it was done", "limited without via", "stall"],
 )
 async def test_an_acknowledgement_is_tried_again_within_three_seconds(
     place: Town, pace: type[PacedPipeline], name: str
@@ -93,7 +95,7 @@ async def test_a_mention_is_answered_once(place: Town, fault: dict[str, Any]) ->
     assert len(answer["files"]) == 1
 
 
-@pytest.mark.parametrize("kind", ["reset", "error"])
+@pytest.mark.parametrize("kind", ["reset", "error", "stall"])
 async def test_edits_that_never_work_end_in_one_message(
     place: Town, pace: type[PacedPipeline], kind: str
 ) -> None:
@@ -101,7 +103,14 @@ async def test_edits_that_never_work_end_in_one_message(
     pace.seconds = 0.7
     before = len(await seen(place))
     await place.member.fault(
-        "rest", kind, route=ORIGINAL, method="PATCH", times=None, moment="after", status=501
+        "rest",
+        kind,
+        route=ORIGINAL,
+        method="PATCH",
+        times=None,
+        moment="after",
+        status=501,
+        seconds=600,
     )
     await place.member.command("/imagine prompt:a cat", user="ada", channel="general")
     (answer,) = await answers_after(place, before)
@@ -110,7 +119,14 @@ async def test_edits_that_never_work_end_in_one_message(
 
 @pytest.mark.parametrize(
     "name",
-    ["503", "reset", "limited without via", "reset after it was done"],
+    [
+        "503",
+        "reset",
+        "limited without via",
+        "reset after it was done",
+        "stall",
+        "stall after it was done",
+    ],
 )
 async def test_a_follow_up_through_faults_is_seen_once(
     place: Town, pace: type[PacedPipeline], name: str
