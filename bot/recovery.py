@@ -12,7 +12,7 @@ from bot.conversation import Reply
 from bot.errors import StoreError
 from bot.recall import wish_of_job
 from bot.request import Asker, Wish
-from bot.store import Job, JobState
+from bot.store import Job
 from bot.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,6 @@ class Recovery:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.studio = studio
-        self.resumed = 0
-        self.given_up = 0
         self._reply_for = reply_for
         self._asker_of = asker_of
         self._refresh = refresh
@@ -92,11 +90,8 @@ class Recovery:
         is_late = self._clock() - job.created_at > TOO_LATE_SECONDS
         reply = None if is_late else self._reply_for(job)
         if reply is None:
-            self.given_up += 1
-            log.warning("job=%s kind=%s outcome=failed code=interrupted", job.job_id, job.kind)
-            await self.studio.journal.ended(job.job_id, JobState.FAILED, code="interrupted")
+            await self.studio.give_up(job)
             return
-        self.resumed += 1
         log.info("job=%s kind=%s taken over from a process that ended", job.job_id, job.kind)
 
         async def wish() -> Wish:

@@ -87,6 +87,7 @@ class Studio:
         self._running: dict[str, _Running] = {}
         self._accepted: set[str] = set()
         self.door = Door()
+        self.taken_over = 0
         self._open = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -214,6 +215,8 @@ class Studio:
         channel of `asker` may be shown, holds anew.
         """
 
+        self.taken_over += 1
+
         async def accept() -> tuple[ImageRequest, GuildSettings]:
             if self.is_draining:
                 raise EngineStopping
@@ -225,6 +228,12 @@ class Studio:
         with self._counted():
             outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
             return self._observed(outcome)
+
+    async def give_up(self, job: Job) -> None:
+        """End a job that a process accepted and whose member can be answered no more."""
+        log.warning("job=%s kind=%s outcome=failed code=interrupted", job.job_id, job.kind)
+        await self.journal.ended(job.job_id, JobState.FAILED, code="interrupted")
+        self._observed(Outcome(job.kind, job.job_id, JobState.FAILED, code="interrupted"))
 
     def defaults_under(self, rules: GuildSettings, wish: Wish | None = None) -> Defaults:
         """Return what holds under a guild's rules, for the model that `wish` or else they choose.

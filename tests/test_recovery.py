@@ -61,7 +61,7 @@ async def test_an_orphan_is_answered_once(studio: Any, other: Store) -> None:
     await recovery.wait()
     await asyncio.sleep(2 * CLAIM_SECONDS)
     await recovery.sweep()
-    assert (recovery.resumed, len(reply.results)) == (1, 1)
+    assert (studio.taken_over, len(reply.results)) == (1, 1)
 
 
 async def test_what_another_process_finished_since_the_look_is_left_alone(
@@ -82,7 +82,7 @@ async def test_what_another_process_finished_since_the_look_is_left_alone(
     recovery = recovery_of(studio, reply)
     await recovery.sweep()
     await recovery.wait()
-    assert (recovery.resumed, len(reply.results)) == (0, 0)
+    assert (studio.taken_over, len(reply.results)) == (0, 0)
 
 
 async def away(*_: object, **__: object) -> bool:
@@ -105,7 +105,7 @@ async def test_what_was_answered_while_the_store_was_away_is_not_drawn_again(
     monkeypatch.setattr(store, "finish_job", finish)
     await recovery.sweep()
     await recovery.wait()
-    assert (recovery.resumed, len(reply.results)) == (0, 1)
+    assert (studio.taken_over, len(reply.results)) == (0, 1)
     job = await store.get_job(outcome.job_id)
     assert job.state is JobState.DONE
     assert job.message_id == 7000

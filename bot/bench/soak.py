@@ -169,7 +169,7 @@ async def _judge(
         faults=faults,
         malformed_events=app.bot.malformed_events,
         repeated_events=app.bot.arrivals.repeated,
-        taken_over=app.bot.get_cog("Recover").recovery.resumed,
+        taken_over=app.studio.taken_over,
         seconds=round(seconds, 1),
         pictures_per_second=round(len(drawn) / seconds, 1),
         ack_p50_ms=round(percentile(acks, 0.5), 1),

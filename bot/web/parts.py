@@ -64,7 +64,10 @@ class Limiter(Protocol):
 
 
 class Requests(Protocol):
-    """What counts the requests under way."""
+    """What sees requests through."""
+
+    taken_over: int
+    """Requests so far that a process had accepted which is no more."""
 
     @property
     def running(self) -> int:

@@ -50,8 +50,13 @@ class Snapshot(Collector):
         if self.parts.limiter is not None:
             yield from _of_limiter(self.parts.limiter)
         if self.parts.requests is not None:
-            running = self.parts.requests.running
-            yield _gauge("turbocord_requests_running", "Requests under way.", running)
+            requests = self.parts.requests
+            yield _gauge("turbocord_requests_running", "Requests under way.", requests.running)
+            yield _counter(
+                "turbocord_taken_over_requests",
+                "Requests that a process had accepted which is no more.",
+                requests.taken_over,
+            )
         if self.parts.door is not None:
             yield _counter(
                 "turbocord_rushed_requests",

@@ -121,12 +121,6 @@ async def ended(app: App, job_id: str) -> Job:
     return job
 
 
-def resumed(app: App) -> int:
-    """Return how many requests a process took over from others."""
-    cog: Any = app.bot.get_cog("Recover")
-    return int(cog.recovery.resumed)
-
-
 def general_of(sandbox: Sandbox) -> tuple[int, int, int]:
     """Return the ids of ada, her guild and its general channel."""
     state = sandbox.state
@@ -186,7 +180,7 @@ async def test_two_processes_answer_an_orphan_once(
         job = await ended(one, job_id)
         await asyncio.sleep(2 * CLAIM_SECONDS)
         assert len(await member.messages("general", user="ada")) == 1
-        assert resumed(one) + resumed(other) == 1
+        assert one.studio.taken_over + other.studio.taken_over == 1
     assert job.state is JobState.DONE
 
 
@@ -240,6 +234,6 @@ async def test_a_living_process_keeps_what_is_its_own(
     ):
         sent = await asked(member)
         await member.wait_response(sent, until="files", timeout=60)
-        assert resumed(other) == 0
+        assert other.studio.taken_over == 0
         shown = await member.messages("general", user="ada")
     assert len(shown) == 1

@@ -27,6 +27,7 @@ SCRAPED = {"job", "instance"}
 
 class Busy:
     running = 3
+    taken_over = 1
 
 
 def dashboard() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -116,6 +117,12 @@ def test_who_came_in_a_rush_is_counted() -> None:
     assert value(scrape(metrics), "turbocord_rushed_requests_total") == 0
     door.rushed = 7
     assert value(scrape(metrics), "turbocord_rushed_requests_total") == 7
+
+
+def test_what_was_taken_over_is_counted() -> None:
+    seen = scrape(Metrics(Parts(requests=SimpleNamespace(running=2, taken_over=4))))
+    assert value(seen, "turbocord_requests_running") == 2
+    assert value(seen, "turbocord_taken_over_requests_total") == 4
 
 
 def test_the_process_s_own_memory_is_told() -> None:
