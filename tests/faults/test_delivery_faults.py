@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.store import JobState
+from cogs.common.delivery import ALREADY_ACKNOWLEDGED
 from tests.e2e import Town, eventually, words
 from tests.faults.conftest import PacedPipeline
 
@@ -83,6 +84,9 @@ async def test_an_acknowledgement_is_tried_again_within_three_seconds(
     assert record["deferred"]
     assert record["ack_ms"] < 3000
     assert record["response"]["files"]
+    # Discord's word that it has one already is believed: nothing is uploaded as another.
+    refused = [one["rule"] for one in await place.member.traffic(broken_only=True)]
+    assert len([rule for rule in refused if rule.startswith(str(ALREADY_ACKNOWLEDGED))]) <= 1
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
