@@ -55,6 +55,9 @@ TREE_HASH: Final = "command_tree_hash"
 AUTHENTICATION_FAILED: Final = 4004
 """The gateway's close code for a token it does not accept."""
 
+GUILDS_SECONDS = 0.5
+"""A shard is ready once no further guild came for this long. What comes later counts as well."""
+
 ACKS_AT_ONCE: Final = 40
 """Acknowledgements on their way at any time; each needs a connection of its own."""
 SHARDS_REFUSED: Final = (4010, 4011)
@@ -237,6 +240,7 @@ class TurboBot(commands.AutoShardedBot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            guild_ready_timeout=GUILDS_SECONDS,
             shard_ids=list(shard_ids) if shard_ids else None,  # type: ignore[arg-type]  # None is its default
             shard_count=shard_count,
         )

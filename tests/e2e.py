@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot import client
 from bot.app import App, connected
 from bot.config import Settings, load_settings
 from bot.engine.null import NullPipeline
@@ -18,6 +19,9 @@ from bot.trial import text_of
 from tests.contract import CONTRACT, contract_errors
 
 MESSAGE_CONTENT = 1 << 15
+
+# The sandbox sends all guilds in one go, and every test would wait for more.
+client.GUILDS_SECONDS = 0.05
 
 
 @dataclass
