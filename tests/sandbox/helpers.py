@@ -93,6 +93,8 @@ class Bot(discord.Client):
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("intents", discord.Intents(guilds=True, messages=True))
+        # The sandbox sends all guilds in one go.
+        options.setdefault("guild_ready_timeout", 0.05)
         super().__init__(**options)
         self.tree = app_commands.CommandTree(self)
         self.ready = asyncio.Event()
