@@ -256,6 +256,28 @@ async def test_a_wedged_call_is_given_up_and_the_rest_goes_on() -> None:
     await scheduler.stop(1)
 
 
+async def test_what_the_wedged_worker_had_begun_besides_is_begun_anew() -> None:
+    """Sizes share no call, so that one picture can wait inside the worker for another's call."""
+    wedged, fresh = FakePipeline(), FakePipeline()
+    made = iter([wedged, fresh])
+    scheduler = BatchScheduler([lambda: next(made)], budget=4, stall_seconds=0.3)
+    await scheduler.start()
+    wedged.gate.clear()
+    sizes = ({}, {"width": 128})
+    tickets = [
+        scheduler.submit([draw(seed, **size)], guild_id=1, user_id=1)
+        for seed, size in enumerate(sizes)
+    ]
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*(one.result() for one in tickets), return_exceptions=True)
+    assert len(wedged.calls) == 1
+    (inside,) = wedged.calls[0]
+    assert isinstance(found[inside], EngineStalled)
+    assert not isinstance(found[1 - inside], BaseException)
+    wedged.gate.set()
+    await scheduler.stop(1)
+
+
 async def test_stopping_drains_then_refuses() -> None:
     pipeline = FakePipeline()
     async with running(pipeline) as scheduler:
