@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.conversation import Outcome
 from bot.errors import StoreError
 from bot.journal import Journal
-from bot.recovery import Recovery
+from bot.recovery import TOO_LATE_SECONDS, Recovery
 from bot.request import Wish
 from bot.store import Job, JobState, Store
 from tests.test_studio import ASKER, FakeReply, MakeStudio, make_studio
@@ -37,12 +39,18 @@ async def other(studio: Any, tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
-def recovery_of(studio: Any, reply: FakeReply) -> Recovery:
+def recovery_of(studio: Any, reply: FakeReply, *, later: float = 0.0) -> Recovery:
+    """Return what looks for orphans, by a clock that is `later` seconds ahead."""
+
     async def as_it_is(wish: Wish) -> Wish:
         return wish
 
     return Recovery(
-        studio, reply_for=lambda job: reply, refresh=as_it_is, asker_of=lambda job: ASKER
+        studio,
+        reply_for=lambda job: reply,
+        refresh=as_it_is,
+        asker_of=lambda job: ASKER,
+        clock=lambda: time.time() + later,
     )
 
 
@@ -62,6 +70,22 @@ async def test_an_orphan_is_answered_once(studio: Any, other: Store) -> None:
     await asyncio.sleep(2 * CLAIM_SECONDS)
     await recovery.sweep()
     assert (studio.taken_over, len(reply.results)) == (1, 1)
+
+
+async def test_what_nobody_waits_for_any_more_is_given_up(studio: Any, other: Store) -> None:
+    """It could still be answered in its channel, where it would only surprise."""
+    await orphan(other, "0123456789ab")
+    outcomes: list[Outcome] = []
+    studio.observers.append(outcomes.append)
+    reply = FakeReply()
+    recovery = recovery_of(studio, reply, later=TOO_LATE_SECONDS + 1)
+    await recovery.sweep()
+    await recovery.wait()
+    assert (studio.taken_over, reply.results) == (0, [])
+    assert [(one.state, one.code) for one in outcomes] == [(JobState.FAILED, "interrupted")]
+    job = await other.get_job("0123456789ab")
+    assert job is not None
+    assert (job.state, job.error_code) == (JobState.FAILED, "interrupted")
 
 
 async def test_what_another_process_finished_since_the_look_is_left_alone(

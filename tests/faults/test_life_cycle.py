@@ -145,6 +145,34 @@ async def test_a_mention_that_was_left_behind_is_answered_in_its_channel(
     assert message["files"][0]["filename"].endswith("-7.png")
 
 
+async def left_behind(sandbox: Sandbox, folder: Path, sent: str) -> str:
+    """Write down the job of an interaction as a process that was killed leaves it."""
+    interaction = sandbox.state.interactions[int(sent)]
+    return await an_orphan(
+        folder,
+        user_id=interaction.user_id,
+        guild_id=interaction.guild_id,
+        channel_id=interaction.channel_id,
+        application_id=sandbox.application_id,
+        interaction_token=interaction.token,
+        token_expires_at=interaction.created_at + 900,
+    )
+
+
+async def test_an_answer_that_was_not_written_down_is_not_doubled(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path
+) -> None:
+    """The process was killed between Discord's taking the picture and its own note of that."""
+    async with a_bot(sandbox, tmp_path):
+        sent = await member.command("/imagine prompt:a cat", user="ada", channel="general")
+        await member.wait_response(sent, until="files", timeout=30)
+    job_id = await left_behind(sandbox, tmp_path, sent)
+    async with a_bot(sandbox, tmp_path) as app:
+        assert (await ended(app, job_id)).state is JobState.DONE
+        (message,) = await member.messages("general", user="ada")
+    assert len(message["files"]) == 1
+
+
 async def test_a_request_left_thinking_gets_its_picture(
     sandbox: Sandbox, member: SandboxClient, tmp_path: Path
 ) -> None:
@@ -156,15 +184,7 @@ async def test_a_request_left_thinking_gets_its_picture(
         url = f"{sandbox.base_url}/api/v10/interactions/{sent}/{interaction.token}/callback"
         async with session.post(url, json={"type": 5}) as response:
             assert response.ok
-    job_id = await an_orphan(
-        tmp_path,
-        user_id=interaction.user_id,
-        guild_id=interaction.guild_id,
-        channel_id=interaction.channel_id,
-        application_id=sandbox.application_id,
-        interaction_token=interaction.token,
-        token_expires_at=interaction.created_at + 900,
-    )
+    job_id = await left_behind(sandbox, tmp_path, sent)
     async with a_bot(sandbox, tmp_path) as app:
         record = await member.wait_response(sent, until="files", timeout=30)
         assert (await ended(app, job_id)).message_id == int(record["response"]["id"])

@@ -11,6 +11,7 @@ import pytest
 
 from bot import exit_codes
 from bot.sandbox import Sandbox, SandboxClient
+from bot.store import Store
 from tests.e2e import MESSAGE_CONTENT, eventually
 from tests.faults.processes import START_SECONDS, Process, environment, running
 
@@ -62,11 +63,13 @@ async def test_killed_and_started_again_every_request_is_answered_once(
         async with running(tmp_path, env) as second:
             await connected(member, second, 2)
 
-            async def all_are_there() -> bool:
-                return len(seeds_of(await bot_messages(member))) >= len(seeds)
+            store = await Store.open(env["TURBOCORD_DATABASE_URL"])
 
-            await eventually(all_are_there, timeout=60)
-            await asyncio.sleep(1.5)
+            async def all_have_ended() -> bool:
+                return not await store.unfinished_jobs()
+
+            await eventually(all_have_ended, timeout=60)
+            await store.close()
             shown = await bot_messages(member)
             second.kill(signal.SIGTERM)
             assert await second.code() == exit_codes.OK
