@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.conversation import Outcome
+from bot.engine.null import NullPipeline
 from bot.errors import StoreError
 from bot.journal import Journal
 from bot.recovery import TOO_LATE_SECONDS, Recovery
@@ -164,3 +165,23 @@ async def test_a_refusal_counts_as_given_once_it_was_heard(studio: Any) -> None:
     await studio.draw(Listening(), Wish(prompt="a cat"), ASKER, kind="imagine")
     assert unfinished_when_told == [1]
     assert await store.unfinished_jobs() == []
+
+
+async def test_what_was_taken_over_while_it_was_drawn_is_left_to_who_took_it(
+    make_studio: MakeStudio, tmp_path: Path
+) -> None:
+    """A process that was held up for longer than its claims last."""
+    studio = await make_studio(lambda: NullPipeline(step_seconds=0.3))
+    studio.journal = Journal(studio.journal.store, claim_seconds=CLAIM_SECONDS)
+    reply = FakeReply()
+    drawing = asyncio.create_task(studio.draw(reply, Wish(prompt="a cat"), ASKER, kind="imagine"))
+    await reply.in_queue.wait()
+    await asyncio.sleep(2 * CLAIM_SECONDS)
+    other = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+    assert await other.take_job(reply.queued_jobs[0], "another", 30.0)
+    assert (await drawing).state is JobState.ABANDONED
+    assert (reply.results, reply.errors) == ([], [])
+    job = await other.get_job(reply.queued_jobs[0])
+    await other.close()
+    assert job is not None
+    assert not job.is_finished
