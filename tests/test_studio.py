@@ -19,7 +19,7 @@ from bot import service
 from bot.engine.null import NullPipeline
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
-from bot.errors import DeliveryFailed, TurbocordError
+from bot.errors import DeliveryFailed, StoreError, TurbocordError
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake
 from bot.imaging.metadata import read_metadata
@@ -276,6 +276,21 @@ async def test_drawing_goes_on_without_the_store(make_studio: MakeStudio) -> Non
     reply = FakeReply()
     outcome = await studio.draw(reply, Wish(prompt="a"), ASKER, kind="imagine")
     assert outcome.state is JobState.DONE
+
+
+async def test_a_store_that_is_away_leaves_the_operator_s_rules(
+    make_studio: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = await make_studio()
+
+    async def away(guild_id: int) -> GuildSettings:
+        raise StoreError(reason="locked")
+
+    monkeypatch.setattr(studio.journal.store, "get_settings", away)
+    reply = FakeReply()
+    outcome = await studio.draw(reply, Wish(prompt="a cat"), ASKER, kind="imagine")
+    assert outcome.state is JobState.DONE
+    assert len(reply.results) == 1
 
 
 async def test_a_picture_nobody_takes_is_kept_for_its_member(make_studio: MakeStudio) -> None:

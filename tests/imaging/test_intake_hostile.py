@@ -6,6 +6,7 @@ import io
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,21 @@ def test_only_the_sniffed_decoder_ever_runs(name: str) -> None:
     data = encode(gradient(32, 32), name)
     for magic in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"):
         assert isinstance(outcome(magic + data[len(magic) :]), BadPicture)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_other_decoder_is_asked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would offer a damaged file to all of its forty decoders in turn."""
+    asked: list[Any] = []
+    really = Image.open
+
+    def watched(stream: Any, **options: Any) -> Any:
+        asked.append(options.get("formats"))
+        return really(stream, **options)
+
+    monkeypatch.setattr(Image, "open", watched)
+    open_picture(encode(gradient(), kind))
+    assert asked == [(kind,)]
 
 
 def test_the_whole_process_still_refuses_truncated_files() -> None:
