@@ -26,8 +26,8 @@ from bot.models.starter.vocabulary import COLOURS, PAPER
 KEEP = 400
 """Timesteps below this give the source back, whatever the prompt says."""
 LAST = 999
-_USUAL = (249, 333, 499, 499, 666, 749)
-"""Timesteps that two, three and four steps visit after the first."""
+_USUAL = (249, 333, 499, 666, 749)
+"""Timesteps that one to four steps visit after the first."""
 
 
 class Lessons(NamedTuple):
@@ -136,7 +136,7 @@ class LessonMaker:
         return "photo" if draw < self.plan.photo else "refine"
 
     def _timestep(self) -> int:
-        return self.rng.choice(_USUAL) if self.rng.random() < 0.7 else self.rng.randint(20, 950)
+        return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
 
     def _photos(
         self,
