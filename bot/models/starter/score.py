@@ -20,10 +20,14 @@ from bot.models.starter.unet import CHANNELS
 BATCH = 4
 
 
-def load(folder: Path, device: str) -> Any:
+def dtype_on(device: torch.device | str) -> torch.dtype:
+    """Return fp32 for a CPU, which has to emulate anything smaller, and fp16 elsewhere."""
+    return torch.float32 if torch.device(device).type == "cpu" else torch.float16
+
+
+def load(folder: Path, device: torch.device | str) -> Any:
     """Return the stock text-to-image pipeline of a folder, in fp32 on a CPU and fp16 elsewhere."""
-    dtype = torch.float32 if device == "cpu" else torch.float16
-    pipeline = AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype).to(device)
+    pipeline = AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype_on(device)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -114,10 +118,11 @@ def painting_index(painting: Any, thing: Any) -> int:
     return 1 if thing is painting.scene.things[0] else 0
 
 
-def score_remix(folder: Path, device: str, scenes: list[Scene], *, seed: int) -> dict[str, float]:
+def score_remix(
+    folder: Path, device: torch.device | str, scenes: list[Scene], *, seed: int
+) -> dict[str, float]:
     """Return PSNR in dB to the source at each strength, the prompt saying nothing new."""
-    dtype = torch.float32 if device == "cpu" else torch.float16
-    pipeline = AutoPipelineForImage2Image.from_pretrained(folder, dtype=dtype).to(device)
+    pipeline = AutoPipelineForImage2Image.from_pretrained(folder, dtype=dtype_on(device)).to(device)
     pipeline.set_progress_bar_config(disable=True)
     rng = random.Random(seed)
     numbers = [[rng.random() for _ in range(2)] for _ in scenes]

@@ -14,7 +14,7 @@ from bot.models.starter import WEIGHTS, reading
 from bot.models.starter.grammar import SCOPES, Scene, Thing, caption
 from bot.models.starter.layout import arrange
 from bot.models.starter.render import render
-from bot.models.starter.score import draw, held_out_scenes, score_prompts
+from bot.models.starter.score import draw, dtype_on, held_out_scenes, score_prompts
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "model_index.json").is_file(), reason="the starter weights are not built yet"
@@ -138,3 +138,9 @@ def test_similarity_to_the_source_falls_with_strength(image2image: Any) -> None:
     assert kept < middle <= free * 1.1
     # 20 dB and better on average at a low strength, whatever the prompt.
     assert kept / len(scenes) < 0.01
+
+
+def test_a_cpu_scores_in_full_precision() -> None:
+    """Half precision has to be emulated there and takes six times as long."""
+    assert dtype_on("cpu") is dtype_on(torch.device("cpu")) is torch.float32
+    assert dtype_on("cuda") is torch.float16
