@@ -217,7 +217,7 @@ def test_without_the_package_the_sentence_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(StartupError, match=r"turbocord\[redis\]") as caught:
+    with pytest.raises(StartupError, match=r"'\.\[redis\]'") as caught:
         RateLimiter(storage_uri="async+redis://127.0.0.1/0", guild=GUILD, member=MEMBER)
     assert caught.value.exit_code == exit_codes.CONFIG
 

@@ -41,7 +41,7 @@ def test_engines_without_gpu_may_be_anywhere() -> None:
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(StartupError, match=r"turbocord\[ray\]") as caught:
+    with pytest.raises(StartupError, match=r"'\.\[ray\]'") as caught:
         load_ray()
     assert caught.value.exit_code == exit_codes.CONFIG
 

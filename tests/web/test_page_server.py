@@ -31,7 +31,7 @@ def test_a_port_in_use_is_refused_in_a_sentence(port: int) -> None:
 
 def test_a_missing_gradio_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(StartupError, match=r"turbocord\[web\]") as failure:
+    with pytest.raises(StartupError, match=r"'\.\[web\]'") as failure:
         import_gradio()
     assert failure.value.exit_code == exit_codes.CONFIG
 
