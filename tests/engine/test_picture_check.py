@@ -100,12 +100,12 @@ async def test_a_batch_that_breaks_is_judged_one_by_one() -> None:
 
 
 async def test_a_check_that_breaks_gives_no_verdict_and_lives_on() -> None:
-    broken = True
-    judge = RedJudge(fails=lambda _: broken)
+    # Both together, and then each alone; whoever asked is told at the first.
+    failing = [True, True, True]
+    judge = RedJudge(fails=lambda _: bool(failing) and failing.pop())
     async with checking(judge) as check:
         with pytest.raises(CheckFailed):
             await check.judge([BLUE, BLUE], Side.OUTPUT)
-        broken = False
         assert await check.judge([BLUE], Side.OUTPUT) == (False,)
         assert check.stats().failures == 2
 
