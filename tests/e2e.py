@@ -38,12 +38,20 @@ class Town:
         """Send a command as typed and return the record of its answer."""
         options.setdefault("channel", "general")
         interaction = await self.member.command(text, user=user, **options)
-        return await self.member.wait_response(interaction, timeout=60)
+        return await self.answer(interaction)
 
     async def press(self, message_id: str, label: str, user: str = "ada") -> dict[str, Any]:
         """Press a button and return the record of the answer."""
-        interaction = await self.member.press(message_id, label, user=user)
-        return await self.member.wait_response(interaction, timeout=60)
+        return await self.answer(await self.member.press(message_id, label, user=user))
+
+    async def answer(self, interaction: str) -> dict[str, Any]:
+        """Return the record of an answer, and not of the note on a wait that came before it."""
+        async with asyncio.timeout(60):
+            record = await self.member.wait_response(interaction, timeout=60)
+            while record["response"] and asks_for_patience(record["response"]):
+                await asyncio.sleep(0.05)
+                record = await self.member.interaction(interaction)
+            return record
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], *, timeout: float = 20.0) -> None:
@@ -59,6 +67,13 @@ def items(components: list[dict[str, Any]], kind: int) -> list[dict[str, Any]]:
     for one in components:
         found += items(one.get("components", []), kind)
     return found
+
+
+def asks_for_patience(message: dict[str, Any]) -> bool:
+    """Say whether a message is the note on a wait, which alone has a button to cancel it."""
+    return any(
+        one.get("custom_id", "").startswith("tc:cancel:") for one in items(message["components"], 2)
+    )
 
 
 def words(message: dict[str, Any]) -> str:
