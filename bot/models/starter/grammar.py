@@ -58,6 +58,8 @@ SCOPES: dict[str, Scope] = {
     "places": Scope(styled=0),
     "scenes": Scope(relations=0, landscapes=0.2, sizes=0.25, styled=0.3, bare=0.08),
     "full": Scope(bare=0.08),
+    # What the full scope leaves weakest: two kinds beside each other.
+    "pairs": Scope(counts=0.1, relations=0.55, landscapes=0.1, bare=0.05),
 }
 
 

@@ -1,8 +1,9 @@
 """What the UNet is shown: noisy latents, a prompt, and what should come of them.
 
-Four kinds of lesson. *Draw*: pure noise becomes the prompt's picture; whatever the prompt leaves
-open is read off the noise, so that one step has one right answer. *Refine*: a noised picture and
-its own prompt, for later steps. *Remix*: a noised picture and another prompt. *Photo*: the same
+Five kinds of lesson. *Draw*: pure noise becomes the prompt's picture; whatever the prompt leaves
+open is read off the noise, so that one step has one right answer. *Retouch*: what the UNet itself
+drew of such noise, noised for a later step, becomes the picture it should have been. *Refine*: a
+noised picture and its own prompt. *Remix*: a noised picture and another prompt. *Photo*: the same
 from a picture outside the grammar. Sources come back as they were below KEEP, and keep their layout
 above it.
 """
@@ -28,10 +29,16 @@ KEEP = 400
 LAST = 999
 _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
+_SECOND = (499, 499, 666, 749)
+"""The second timestep of two (twice as often), three and four steps."""
 
 
 class Lessons(NamedTuple):
-    """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for."""
+    """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for.
+
+    Where `later` is below LAST, what the UNet makes of `noisy` is to be noised to that timestep
+    first, and be learned from there.
+    """
 
     noisy: torch.Tensor
     wanted: torch.Tensor
@@ -40,6 +47,7 @@ class Lessons(NamedTuple):
     weight: torch.Tensor
     captions: list[str]
     attributes: torch.Tensor
+    later: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Plan:
     scope: Scope
     spread: float = 0.0
     draw: float = 0.6
+    retouch: float = 0.0
     remix: float = 0.15
     photo: float = 0.08
     shapes: tuple[tuple[int, int], ...] = ((64, 64),)
@@ -75,20 +84,22 @@ class LessonMaker:
         """Return `size` lessons with latents of `shape` (height, width)."""
         noise = torch.randn(size, CHANNELS, *shape, generator=self.generator)
         from_noise = layout_numbers(noise)
-        sources, targets, prompts, timesteps = [], [], [], []
+        sources, targets, prompts, timesteps, later = [], [], [], [], []
         photo_rows: dict[int, Scene] = {}
         has_source = torch.zeros(size, 1, 1, 1)
         for i in range(size):
             prompt = self.scene()
             kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
-            timestep = LAST if kind == "draw" else self._timestep()
+            timestep = LAST if kind in ("draw", "retouch") else self._timestep()
+            later.append(self.rng.choice(_SECOND) if kind == "retouch" else LAST)
             source, target = prompt, prompt
-            if kind == "draw":
+            if timestep == LAST:
                 numbers = from_noise[i].tolist()
+            if kind == "draw":
                 # Strength 1 leaves a trace of its source in the noise: it must not matter.
                 has_source[i] = float(self.rng.random() < 0.2)
                 source = self.scene() if has_source[i] else prompt
-            else:
+            elif kind != "retouch":
                 has_source[i] = 1.0
             if kind == "remix":
                 source = self.scene()
@@ -125,11 +136,22 @@ class LessonMaker:
         sigma = self.sigmas[at].view(-1, 1, 1, 1)
         clean = (before * 2 - 1) * SCALE * has_source
         noisy = (clean + sigma * noise) / (sigma.square() + 1).sqrt()
-        return Lessons(noisy, (wanted * 2 - 1) * SCALE, at.float(), sigma, weight, captions, told)
+        return Lessons(
+            noisy=noisy,
+            wanted=(wanted * 2 - 1) * SCALE,
+            timesteps=at.float(),
+            sigma=sigma,
+            weight=weight,
+            captions=captions,
+            attributes=told,
+            later=torch.tensor(later),
+        )
 
     def _kind(self) -> str:
         draw = self.rng.random()
-        for name, share in (("draw", self.plan.draw), ("remix", self.plan.remix)):
+        plan = self.plan
+        shares = {"draw": plan.draw, "retouch": plan.retouch, "remix": plan.remix}
+        for name, share in shares.items():
             if draw < share:
                 return name
             draw -= share

@@ -86,11 +86,12 @@ def run_autoencoder(options: argparse.Namespace) -> None:
 
 def run_unet(options: argparse.Namespace) -> None:
     """Train the UNet for one stage, from its checkpoint if there is one."""
-    others = 1 - options.draw
+    others = 1 - options.draw - options.retouch
     plan = Plan(
         SCOPES[options.scope],
         spread=options.spread,
         draw=options.draw,
+        retouch=options.retouch,
         remix=0.45 * others,
         photo=0.2 * others,
         shapes=SHAPES if options.sizes else SHAPES[:1],
@@ -210,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     unet.add_argument("--scope", choices=SCOPES, default="single")
     unet.add_argument("--spread", type=float, default=0.0, help="how far the noise moves layouts")
     unet.add_argument("--draw", type=float, default=0.6, help="share of lessons from pure noise")
+    unet.add_argument(
+        "--retouch", type=float, default=0.0, help="share of lessons from what the UNet draws"
+    )
     unet.add_argument(
         "--fall", type=float, default=0.3, help="share of steps over which rate falls"
     )

@@ -19,7 +19,7 @@ from bot.models.starter.lessons import LAST, Lessons
 from bot.models.starter.stepping import Inputs, Stepper
 from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import HIDDEN, Prompts, encode
-from bot.models.starter.unet import hold, layout_path
+from bot.models.starter.unet import hold, layout_path, predict_x0, sigmas
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,13 @@ class UnetTrainer:
         self.averaged = copy.deepcopy(self.unet).requires_grad_(False)
         hold(layout_path(self.averaged))
         self.stepper = Stepper(self.unet, rate=rate, compiled=compiled)
+        self.sigmas = sigmas(device)
         self.steps = 0
         self.seen = 0
 
     def step(self, lessons: Lessons, rate: float, *, average: float = 0.997) -> torch.Tensor:
         """Take one optimizer step; return each lesson's mean absolute error in RGB, 0..1."""
-        error = self.stepper(self._inputs(lessons), rate)
+        error = self.stepper(self._drawn_first(self._inputs(lessons), lessons.later), rate)
         share = 1 - min(average, (self.steps + 1) / (self.steps + 10))
         with torch.no_grad():
             own, kept = list(self.unet.parameters()), list(self.averaged.parameters())
@@ -99,6 +100,37 @@ class UnetTrainer:
             states=states,
             pooled=pooled,
             time_ids=given(sizes).expand(len(pooled), -1).contiguous(),
+        )
+
+    @torch.no_grad()
+    def _drawn_first(self, inputs: Inputs, later: torch.Tensor) -> Inputs:
+        """Return the inputs, the averaged UNet's own drawings noised where there is a `later`.
+
+        After pure noise, an ancestral step's noise is new but for a few hundredths of it.
+        """
+        rows = (later < LAST).nonzero().flatten().to(self.device)
+        if not len(rows):
+            return inputs
+        noisy, sigma = inputs.noisy[rows], inputs.sigma[rows]
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.averaged(
+                noisy,
+                inputs.timesteps[rows],
+                encoder_hidden_states=inputs.states[rows],
+                added_cond_kwargs={
+                    "text_embeds": inputs.pooled[rows],
+                    "time_ids": inputs.time_ids[rows],
+                },
+                return_dict=False,
+            )[0]
+        drawn = predict_x0(noisy, output.float(), sigma)
+        timesteps = later.to(self.device)[rows]
+        sigma = self.sigmas[timesteps].view(-1, 1, 1, 1)
+        noised = (drawn + sigma * torch.randn_like(drawn)) / (sigma.square() + 1).sqrt()
+        return inputs._replace(
+            noisy=inputs.noisy.index_copy(0, rows, noised),
+            timesteps=inputs.timesteps.index_copy(0, rows, timesteps.float()),
+            sigma=inputs.sigma.index_copy(0, rows, sigma),
         )
 
     @torch.no_grad()
@@ -168,9 +200,16 @@ def train(
         stream.supersample = 1 if position < pace.coarse * pace.steps else 2
         own = next(lessons)
         error = trainer.step(own, pace.at(position), average=pace.average)
-        drawn = (own.timesteps == LAST).to(error.device, non_blocking=True)
-        errors["draw"].append(torch.where(drawn, error, torch.nan))
-        errors["other"].append(torch.where(drawn, torch.nan, error))
+        retouched = own.later < LAST
+        kinds = {
+            "draw": (own.timesteps == LAST) & ~retouched,
+            "retouch": retouched,
+            "other": own.timesteps < LAST,
+        }
+        for name, rows in kinds.items():
+            errors[name].append(
+                torch.where(rows.to(error.device, non_blocking=True), error, torch.nan)
+            )
         if trainer.steps % pace.report == 0:
             means = " ".join(
                 f"{name} {float(torch.cat(parts).nanmean()):.4f}" for name, parts in errors.items()

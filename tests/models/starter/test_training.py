@@ -64,6 +64,32 @@ def test_training_lowers_the_error() -> None:
     assert sum(errors[-10:]) < 0.85 * sum(errors[:10])
 
 
+def test_what_the_unet_drew_is_retouched_from_a_later_step(monkeypatch: Any) -> None:
+    own = trainer()
+    plan = Plan(SCOPES["full"], spread=0.5, draw=0.4, retouch=0.6, shapes=((16, 16),))
+    lessons = LessonMaker(plan, seed=0).batch(8, (16, 16))
+    later = lessons.later < LAST
+    assert 0 < later.sum() < 8
+    assert (lessons.timesteps == LAST).all()
+    # What is asked for is the picture that the noise of the first step stands for.
+    seen: list[Any] = []
+    monkeypatch.setattr(own, "stepper", lambda inputs, _: seen.append(inputs) or torch.zeros(8))
+
+    def draws_what_is_wanted(noisy: torch.Tensor, *_: Any, **__: Any) -> list[torch.Tensor]:
+        sigma = lessons.sigma[later]
+        return [(noisy - lessons.wanted[later] * (sigma.square() + 1).sqrt()) / sigma]
+
+    monkeypatch.setattr(own.averaged, "forward", draws_what_is_wanted)
+    own.step(lessons, 0.02)
+    (inputs,) = seen
+    assert torch.equal(inputs.timesteps[later], lessons.later[later].float())
+    assert torch.equal(inputs.sigma.flatten()[later], sigmas()[lessons.later[later]])
+    assert torch.equal(inputs.noisy[~later], lessons.noisy[~later])
+    noise = inputs.noisy[later] * (inputs.sigma[later].square() + 1).sqrt() - lessons.wanted[later]
+    spread = (noise / inputs.sigma[later]).std(dim=(1, 2, 3))
+    assert ((spread - 1).abs() < 0.15).all()
+
+
 def test_workers_make_lessons_of_their_own_and_hear_how_wide_layouts_are() -> None:
     alone, own = stream(), stream(workers=2)
     own.spread = alone.spread = 0.0
