@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from bot import exit_codes
 from bot.engine.cpu import keep_freed_memory, prefer_channels_last
-from bot.engine.cpu_decoder import make_lean
+from bot.engine.cpu_autoencoder import make_lean
 from bot.engine.lora import LoraMerger
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
@@ -215,22 +215,22 @@ def adopt(
     device = torch.device(device)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
-    decoder = tiny_vae.to(device) if tiny_vae is not None else pipeline.vae
-    if decoder.dtype != (wanted := vae_dtype(decoder, device, vae)):
-        decoder.to(wanted)
-    for part in (pipeline.unet, decoder, pipeline.text_encoder, pipeline.text_encoder_2):
+    autoencoder = tiny_vae.to(device) if tiny_vae is not None else pipeline.vae
+    if autoencoder.dtype != (wanted := vae_dtype(autoencoder, device, vae)):
+        autoencoder.to(wanted)
+    for part in (pipeline.unet, autoencoder, pipeline.text_encoder, pipeline.text_encoder_2):
         part.requires_grad_(False)
         part.eval()
     if device.type == "cpu":
         keep_freed_memory()
-        prefer_channels_last(pipeline.unet, decoder)
-        make_lean(decoder.decoder)
+        prefer_channels_last(pipeline.unet, autoencoder)
+        make_lean(autoencoder)
     return LoadedModel(
         name=name,
         pipeline=pipeline,
         noise_schedule=noise_schedule,
         unet=pipeline.unet,
-        vae=decoder,
+        vae=autoencoder,
         device=device,
         merger=LoraMerger(pipeline),
     )

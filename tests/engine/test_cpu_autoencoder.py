@@ -1,8 +1,9 @@
-"""The leaner decoder draws what the library's own does."""
+"""The leaner autoencoder reads and draws what the library's own does."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +11,11 @@ from diffusers import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 
-from bot.engine.cpu_decoder import make_lean, phases
+from bot.engine.cpu_autoencoder import make_lean, phases
 
 
 @pytest.fixture(scope="module")
-def decoder() -> torch.nn.Module:
+def autoencoder() -> Any:
     torch.manual_seed(3)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -22,12 +23,13 @@ def decoder() -> torch.nn.Module:
         block_out_channels=(8, 12, 16),
         layers_per_block=1,
         norm_num_groups=4,
-    ).decoder.eval()
+    ).eval()
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 8, 8), (3, 4, 6, 10)])
 @torch.inference_mode()
-def test_pictures_stay_the_same(decoder: torch.nn.Module, shape: tuple[int, ...]) -> None:
+def test_pictures_stay_the_same(autoencoder: Any, shape: tuple[int, ...]) -> None:
+    decoder = autoencoder.decoder
     lean = copy.deepcopy(decoder)
     make_lean(lean)
     replaced = [m for m in lean.modules() if "forward" in vars(m)]
@@ -40,6 +42,29 @@ def test_pictures_stay_the_same(decoder: torch.nn.Module, shape: tuple[int, ...]
     for parameter in lean.parameters():
         parameter.zero_()
     assert torch.equal(copied(latents), found)
+
+
+@torch.inference_mode()
+def test_a_silent_block_is_its_shortcut(autoencoder: Any) -> None:
+    encoder = copy.deepcopy(autoencoder.encoder)
+    silent = [module for module in encoder.modules() if isinstance(module, ResnetBlock2D)][:3]
+    # One keeps its channels and so has no convolution in its shortcut; one is silent but for a
+    # bias, which is not silent.
+    assert [block.conv_shortcut is None for block in silent] == [True, False, False]
+    for block in silent:
+        block.conv2.weight.zero_()
+        block.conv2.bias.zero_()
+    silent[2].conv2.bias[0] = 1.0
+    lean = copy.deepcopy(encoder)
+    make_lean(lean)
+    pixels = torch.randn(2, 3, 32, 24)
+    expected = encoder(pixels)
+    blocks = [module for module in lean.modules() if isinstance(module, ResnetBlock2D)][:3]
+    for block in blocks[:2]:
+        block.conv1.weight.fill_(torch.nan)  # nobody asks for it
+    assert torch.allclose(lean(pixels), expected, atol=1e-5)
+    blocks[2].conv1.weight.fill_(torch.nan)
+    assert lean(pixels).isnan().any()
 
 
 @torch.inference_mode()
