@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bot.blocklist import blocked_word
 from bot.errors import BadParameter, NotAllowed, Snippet
@@ -119,10 +120,23 @@ def on_flagged(policy: NsfwPolicy, asker: Asker) -> OnFlagged:
     return OnFlagged.SHOW if asker.age_restricted else OnFlagged.REFUSE_HERE
 
 
-def quotas(rules: GuildSettings) -> tuple[Quota | None, Quota | None]:
-    """Return a guild's own quotas for itself and for each member, where it has chosen any."""
+class Quotas(NamedTuple):
+    """What a guild has chosen for itself and for a member of it; None is the operator's."""
+
+    guild: Quota | None = None
+    member: Quota | None = None
+
+
+def quotas(rules: GuildSettings, role_ids: frozenset[int]) -> Quotas:
+    """Return the quotas that a guild has chosen for itself and for a member with `role_ids`.
+
+    Of several roles' quotas the one holds that lets most through.
+    """
     guild, member = rules.guild_quota, rules.member_quota
-    return Quota(*guild) if guild else None, Quota(*member) if member else None
+    own = [(count, span) for role, count, span in rules.role_quotas if role in role_ids]
+    if own:
+        member = max(own, key=lambda one: (one[0] / one[1], one[0]))
+    return Quotas(Quota(*guild) if guild else None, Quota(*member) if member else None)
 
 
 def choose_model(

@@ -25,7 +25,7 @@ from bot.errors import (
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Posted
-from bot.policy import Defaults, check, choose_model, on_flagged, quotas, resolve
+from bot.policy import Defaults, Quotas, check, choose_model, on_flagged, quotas, resolve
 from bot.ratelimit import Remaining
 from bot.request import (
     Asker,
@@ -54,8 +54,8 @@ ANSWER_SECONDS = 6.0
 
 WishMaker = Callable[[], Awaitable[Wish]]
 
-Accept = Callable[[], Awaitable[tuple[ImageRequest, GuildSettings]]]
-"""Makes a request of a wish, writes it down, and tells the rules it was accepted under."""
+Accept = Callable[[], Awaitable[tuple[ImageRequest, Quotas]]]
+"""Makes a request of a wish, writes it down, and tells the quotas it is counted by."""
 
 
 @dataclass(slots=True)
@@ -163,11 +163,14 @@ class Studio:
         """Return the defaults and ceilings that hold in a guild, or outside one."""
         return self.defaults_under(await self.rules_for(guild_id))
 
-    async def remaining_for(self, user_id: int, guild_id: int | None) -> Remaining:
-        """Return what a guild, by its own limits, and a member have left now."""
-        guild, member = quotas(await self.rules_for(guild_id))
+    async def remaining_for(self, asker: Asker) -> Remaining:
+        """Return what a member and their guild, by its own limits, have left now."""
+        own = quotas(await self.rules_for(asker.guild_id), asker.role_ids)
         return await self.service.limiter.remaining(
-            guild_id=guild_id, user_id=user_id, guild_quota=guild, member_quota=member
+            guild_id=asker.guild_id,
+            user_id=asker.user_id,
+            guild_quota=own.guild,
+            member_quota=own.member,
         )
 
     async def read_metadata(self, source: PictureSource) -> Metadata | None:
@@ -196,7 +199,7 @@ class Studio:
             if not soon:
                 await self.door.enter(reply)
 
-            async def accept() -> tuple[ImageRequest, GuildSettings]:
+            async def accept() -> tuple[ImageRequest, Quotas]:
                 if self.is_draining:
                     raise EngineStopping
                 rules = await self.rules_for(asker.guild_id)
@@ -204,7 +207,7 @@ class Studio:
                 check(made, asker, rules)
                 request = self._resolve(made, asker, rules)
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
-                return request, rules
+                return request, quotas(rules, asker.role_ids)
 
             return self._observed(await self._see_through(reply, accept, kind=kind))
 
@@ -217,13 +220,14 @@ class Studio:
 
         self.taken_over += 1
 
-        async def accept() -> tuple[ImageRequest, GuildSettings]:
+        async def accept() -> tuple[ImageRequest, Quotas]:
             if self.is_draining:
                 raise EngineStopping
             rules = await self.rules_for(job.guild_id)
             made = await wish()
             request = self._resolve(made, asker, rules)
-            return replace(request, job_id=job.job_id), rules
+            # The guild's own limits let it pass once, and which roles they have is not known now.
+            return replace(request, job_id=job.job_id), Quotas()
 
         with self._counted():
             outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
@@ -284,10 +288,10 @@ class Studio:
         self, reply: Reply, accept: Accept, *, kind: str, job_id: str = "-"
     ) -> Outcome:
         try:
-            request, rules = await accept()
+            request, own = await accept()
             job_id = request.job_id
             self._accepted.add(job_id)
-            result = await self._work(reply, request, rules, kind=kind)
+            result = await self._work(reply, request, own, kind=kind)
             if not await self.journal.may_answer(job_id):
                 log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
                 return Outcome(kind, job_id, JobState.ABANDONED)
@@ -316,7 +320,7 @@ class Studio:
             self._accepted.discard(job_id)
 
     async def _work(
-        self, reply: Reply, request: ImageRequest, rules: GuildSettings, *, kind: str
+        self, reply: Reply, request: ImageRequest, own: Quotas, *, kind: str
     ) -> ImageResult:
         """Run the request where `abandon` and `drain` can reach it.
 
@@ -324,12 +328,11 @@ class Studio:
         """
         if self._is_stopped:
             raise EngineStopping
-        guild_quota, member_quota = quotas(rules)
         task = asyncio.create_task(
             self.service.run(
                 request,
-                guild_quota=guild_quota,
-                member_quota=member_quota,
+                guild_quota=own.guild,
+                member_quota=own.member,
                 on_queued=lambda ticket: reply.queued(ticket, request.job_id),
                 on_sources=None if kind in PASSING else self.copies.keep,
             ),

@@ -13,7 +13,7 @@ from discord.ext import commands
 from bot.replies import quote, text_view
 from bot.store import JobState
 from bot.words import say
-from cogs.common.options import described, left_text, text
+from cogs.common.options import asker_of, described, left_text, text
 from cogs.common.panels import Panel
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Member(commands.Cog):
     async def me(self, interaction: discord.Interaction[TurboBot]) -> None:
         """Show limits and history."""
         locale, user_id = str(interaction.locale), interaction.user.id
-        remaining = await self.bot.studio.remaining_for(user_id, interaction.guild_id)
+        remaining = await self.bot.studio.remaining_for(asker_of(interaction))
         jobs = await self.bot.store.jobs_of_user(user_id, limit=HISTORY)
         kept = [
             one

@@ -15,7 +15,7 @@ from bot.store import GuildSettings, NsfwPolicy
 from bot.words import say
 from cogs.common.options import described, permission_names, text
 from cogs.common.panels import Panel
-from cogs.common.settings_forms import DefaultsForm, LimitsForm, WordsForm
+from cogs.common.settings_forms import DefaultsForm, LimitsForm, RolesForm, SettingsForm, WordsForm
 from cogs.common.settings_text import summary
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class SettingsPanel(Panel):
             discord.ui.ActionRow(
                 FormButton(self, "defaults", DefaultsForm),
                 FormButton(self, "limits", LimitsForm),
+                FormButton(self, "role_limits", RolesForm),
                 FormButton(self, "words", WordsForm),
                 Reset(self),
             ),
@@ -251,7 +252,7 @@ class FormButton(discord.ui.Button[Any]):
         self,
         panel: SettingsPanel,
         name: str,
-        form: type[DefaultsForm] | type[LimitsForm] | type[WordsForm],
+        form: Callable[[SettingsPanel], SettingsForm],
     ) -> None:
         super().__init__(label=say(panel.locale, f"settings.{name}"), custom_id=panel.id_of(name))
         self.panel = panel

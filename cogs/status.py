@@ -14,7 +14,7 @@ from bot.replies import quote, text_view
 from bot.request import Style
 from bot.store import GuildSettings
 from bot.words import say
-from cogs.common.options import described, left_text, permission_names, text
+from cogs.common.options import asker_of, described, left_text, permission_names, text
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -43,7 +43,7 @@ class Status(commands.Cog):
         locale = str(interaction.locale)
         stats = self.bot.studio.service.scheduler.stats()
         rules = await self.bot.studio.rules_for(interaction.guild_id)
-        remaining = await self.bot.studio.remaining_for(interaction.user.id, interaction.guild_id)
+        remaining = await self.bot.studio.remaining_for(asker_of(interaction))
         lines = [
             "## " + say(locale, f"status.{'ready' if stats.ready else 'starting'}"),
             say(

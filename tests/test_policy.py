@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import BadParameter, NotAllowed
-from bot.policy import Defaults, check, choose_model, on_flagged, resolve
+from bot.policy import Defaults, check, choose_model, on_flagged, quotas, resolve
+from bot.ratelimit import Quota
 from bot.request import (
     MAX_SEED,
     Asker,
@@ -104,6 +105,22 @@ def test_the_guild_s_policy_says_what_becomes_of_flagged_pictures(
     assert on_flagged(policy, Asker(user_id=1, guild_id=2, age_restricted=True)) is adults
     assert on_flagged(policy, Asker(user_id=1, guild_id=2)) is everyone
     assert on_flagged(policy, Asker(user_id=1, age_restricted=True)) is OnFlagged.REFUSE
+
+
+def test_of_several_roles_the_most_generous_limit_holds() -> None:
+    rules = GuildSettings(
+        guild_quota=(60, 60),
+        member_quota=(10, 60),
+        role_quotas=((1, 2, 60), (2, 300, 3600), (3, 5, 60)),
+    )
+    guild = Quota(60, 60)
+    assert quotas(rules, frozenset()) == (guild, Quota(10, 60))
+    assert quotas(rules, frozenset({9})) == (guild, Quota(10, 60))
+    assert quotas(rules, frozenset({1, 9})) == (guild, Quota(2, 60))
+    assert quotas(rules, frozenset({1, 3})) == (guild, Quota(5, 60))
+    # As many a minute, and more at once.
+    assert quotas(rules, frozenset({1, 2, 3})) == (guild, Quota(300, 3600))
+    assert quotas(GuildSettings(), frozenset({1})) == (None, None)
 
 
 FIRST = ModelChoice("first", "first", size=512)

@@ -19,6 +19,7 @@ MAX_WORDS: Final = 500
 MAX_WORD_LENGTH: Final = 100
 MAX_QUOTA_SECONDS: Final = 7 * 24 * 3600
 MAX_QUOTA_COUNT: Final = 100_000
+MAX_ROLE_QUOTAS: Final = 25
 
 
 class NsfwPolicy(StrEnum):
@@ -33,7 +34,8 @@ class NsfwPolicy(StrEnum):
 class GuildSettings:
     """A guild's choices; None leaves one to the operator, and empty sets allow everyone.
 
-    Quotas are (images, seconds).
+    Quotas are (images, seconds); those of `role_quotas`, (role id, images, seconds), take the place
+    of `member_quota` for who has the role.
     """
 
     default_steps: int | None = None
@@ -52,6 +54,7 @@ class GuildSettings:
     audit_channel_id: int | None = None
     guild_quota: tuple[int, int] | None = None
     member_quota: tuple[int, int] | None = None
+    role_quotas: tuple[tuple[int, int, int], ...] = ()
     locale: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(one) for one in value]
     return str(value) if isinstance(value, StrEnum) else value
 
 
@@ -150,6 +153,14 @@ def _quota(value: Any) -> tuple[int, int]:
     return _whole(1, MAX_QUOTA_COUNT)(count), _whole(1, MAX_QUOTA_SECONDS)(seconds)
 
 
+def _role_quotas(value: Any) -> tuple[tuple[int, int, int], ...]:
+    read = {
+        _snowflake(role): _quota([count, seconds])
+        for role, count, seconds in (_list(one, 3) for one in _list(value, MAX_ROLE_QUOTAS))
+    }
+    return tuple((role, *quota) for role, quota in sorted(read.items()))
+
+
 READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "default_steps": _whole(1, MAX_STEPS),
     "default_strength": _strength,
@@ -167,5 +178,6 @@ READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "audit_channel_id": _snowflake,
     "guild_quota": _quota,
     "member_quota": _quota,
+    "role_quotas": _role_quotas,
     "locale": _text(16),
 }

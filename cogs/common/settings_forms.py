@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
+from bot.errors import BadParameter
 from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
+from bot.store.guild_settings import MAX_ROLE_QUOTAS
 from bot.words import say
 from cogs.common.panels import Form
 from cogs.common.settings_text import blocklist_of, number, quota_of
@@ -136,6 +138,37 @@ class LimitsForm(SettingsForm):
             guild_quota=quota_of("guild", self.guild_quota.value, limiter.guild),
             member_quota=quota_of("member", self.member_quota.value, limiter.member),
         )
+
+
+class RolesForm(SettingsForm):
+    """Limits of their own for members with certain roles; an empty field takes them back."""
+
+    def __init__(self, panel: SettingsPanel) -> None:
+        super().__init__(panel, "role_limits")
+        self.roles: discord.ui.RoleSelect[Any] = discord.ui.RoleSelect(
+            min_values=1, max_values=MAX_ROLE_QUOTAS
+        )
+        label = say(panel.locale, "settings.field_roles")[:45]
+        self.add_item(discord.ui.Label(text=label, component=self.roles))
+        ceiling = panel.bot.studio.service.limiter.member
+        self.quota = self.field(
+            "role_quota",
+            None,
+            max_length=15,
+            placeholder=f"{ceiling.count}/{ceiling.per_seconds}",
+        )
+
+    def changed(self, chosen: GuildSettings) -> GuildSettings:
+        """Return the settings with the roles' limits. Raises BadParameter."""
+        ceiling = self.panel.bot.studio.service.limiter.member
+        quota = quota_of("member", self.quota.value, ceiling)
+        ids = {role.id for role in self.roles.values}
+        kept = [one for one in chosen.role_quotas if one[0] not in ids]
+        added = [(role, *quota) for role in ids] if quota else []
+        if len(kept) + len(added) > MAX_ROLE_QUOTAS:
+            count = len(kept) + len(added)
+            raise BadParameter("too_many_roles", count=count, limit=MAX_ROLE_QUOTAS)
+        return replace(chosen, role_quotas=tuple(sorted(kept + added)))
 
 
 class WordsForm(SettingsForm):

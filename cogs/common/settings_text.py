@@ -16,6 +16,7 @@ from bot.studio import Studio
 from bot.words import say, span_text, steps_text
 
 SHOWN_WORDS = 20
+SHOWN_ROLES = 10
 
 
 def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
@@ -61,6 +62,12 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
             roles=mentions(chosen.allowed_role_ids, "<@&{}>", "settings.every_role"),
         ),
     ]
+    if chosen.role_quotas:
+        shown = [
+            f"<@&{role}> {quota((count, seconds), limiter.member)}"
+            for role, count, seconds in chosen.role_quotas[:SHOWN_ROLES]
+        ]
+        lines.append(say(locale, "settings.line_roles", roles=", ".join(shown)))
     if studio.service.check is None:
         lines.append(say(locale, "settings.line_no_check"))
     else:

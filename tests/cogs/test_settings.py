@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot.store import GuildSettings
 from tests.e2e import Town, eventually, items, words
 
 
@@ -72,6 +73,46 @@ async def test_a_wrong_value_is_named_and_nothing_is_stored(place: Town) -> None
     panel = await panel_of(place)
     record = await fill(place, panel, "Limits…", ["99", "", "", ""])
     assert "`max_steps` cannot be 99" in words(record["response"])
+
+
+async def give_roles(place: Town, panel: dict[str, Any], role: str, quota: str) -> dict[str, Any]:
+    pressed = await place.member.press(panel["id"], "Limits of roles…", user="ada")
+    rows = (await place.member.wait_response(pressed))["modal"]["components"]
+    roles, typed = (row["component"]["custom_id"] for row in rows)
+    sent = await place.member.submit_modal(pressed, {roles: [role], typed: quota}, user="ada")
+    return await place.member.wait_response(sent)
+
+
+async def test_a_role_has_a_limit_of_its_own_until_it_is_taken_back(place: Town) -> None:
+    panel = await panel_of(place)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    role = next(one["id"] for one in guild["roles"] if one["name"] == "Moderator")
+    await fill(place, panel, "Limits…", ["", "", "", "1/3600"])
+    refused = await give_roles(place, panel, role, "300/60")
+    assert "`member` cannot be 300/60" in words(refused["response"])
+    await give_roles(place, panel, role, "3/3600")
+    shown = words(await place.member.message(panel["id"], user="ada"))
+    assert f"**Limits of roles:** <@&{role}> 3 in 60 min" in shown
+
+    drawn = await place.command("/imagine prompt:a count:2", user="ben")
+    assert len(drawn["response"]["files"]) == 2
+    for command in ("/me", "/status"):
+        assert "1 of 3 pictures" in words((await place.command(command, user="ben"))["response"])
+    refused = await place.command("/imagine prompt:a count:2", user="cleo")
+    assert "more than the 1 pictures" in words(refused["response"])
+
+    await give_roles(place, panel, role, "")
+    assert "Limits of roles" not in words(await place.member.message(panel["id"], user="ada"))
+    assert "0 of 1 pictures" in words((await place.command("/me", user="ben"))["response"])
+
+
+async def test_no_more_roles_have_limits_than_fit(place: Town) -> None:
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    role = next(one["id"] for one in guild["roles"] if one["name"] == "Moderator")
+    full = GuildSettings(role_quotas=tuple((one, 5, 60) for one in range(1, 26)))
+    await place.app.studio.journal.store.save_settings(int(guild["id"]), full)
+    refused = await give_roles(place, await panel_of(place), role, "3/60")
+    assert "Those are 26 roles; 25 is the most" in words(refused["response"])
 
 
 async def test_the_audit_channel_notes_every_picture(place: Town) -> None:

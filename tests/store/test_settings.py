@@ -30,6 +30,7 @@ CHOSEN = GuildSettings(
     audit_channel_id=9,
     guild_quota=(60, 3600),
     member_quota=(5, 60),
+    role_quotas=((6, 3, 60), (7, 9, 3600)),
     locale="zh-CN",
 )
 
@@ -132,6 +133,9 @@ async def test_a_ban_outlives_the_database(url: str, monkeypatch: pytest.MonkeyP
         ("audit_channel_id", -1),
         ("guild_quota", (0, 60)),
         ("member_quota", (5,)),
+        ("role_quotas", ((6, 0, 60),)),
+        ("role_quotas", ((6, 5),)),
+        ("role_quotas", tuple((one, 5, 60) for one in range(1, 27))),
         ("locale", "x" * 17),
     ],
 )
