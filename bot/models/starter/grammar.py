@@ -48,6 +48,8 @@ class Scope:
     landscapes: float = 0.15
     sizes: float = 0.2
     styled: float = 0.2
+    styles: tuple[str, ...] = words.STYLES[1:]
+    """What those that are styled are drawn from; twice in is twice as often."""
     bare: float = 0.0
     """Scenes without a thing."""
 
@@ -58,8 +60,15 @@ SCOPES: dict[str, Scope] = {
     "places": Scope(styled=0),
     "scenes": Scope(relations=0, landscapes=0.2, sizes=0.25, styled=0.3, bare=0.08),
     "full": Scope(bare=0.08),
-    # What the full scope leaves weakest: two kinds beside each other.
-    "pairs": Scope(counts=0.1, relations=0.55, landscapes=0.1, bare=0.05),
+    # What the full scope leaves weakest: two kinds beside each other, and pixel art.
+    "weakest": Scope(
+        counts=0.1,
+        relations=0.55,
+        landscapes=0.1,
+        styled=0.3,
+        styles=(*words.STYLES[1:], "pixel"),
+        bare=0.05,
+    ),
 }
 
 
@@ -73,7 +82,7 @@ def held_out(scene: Scene) -> bool:
 def sample_scene(rng: random.Random, scope: Scope) -> Scene:
     """Draw a scene from `scope`; held-out combinations are among them."""
     kind = rng.random()
-    style = rng.choice(words.STYLES[1:]) if rng.random() < scope.styled else "flat"
+    style = rng.choice(scope.styles) if rng.random() < scope.styled else "flat"
     if rng.random() < scope.bare:
         return sample_bare(rng)
     if kind < scope.landscapes:

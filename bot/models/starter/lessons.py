@@ -128,9 +128,12 @@ class LessonMaker:
             self._photos(photo_rows, before, wanted, timesteps)
         captions = [grammar.caption(prompt, self.rng) for prompt in prompts]
         # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
-        weight = weight * torch.tensor([2.0 if at < KEEP else 1.0 for at in timesteps]).view(
-            -1, 1, 1, 1
-        )
+        # The stairs of pixel art are small beside all else, and are what it is known by.
+        emphasis = [
+            (2.0 if timestep < KEEP else 1.0) * (2.0 if target.scene.style == "pixel" else 1.0)
+            for timestep, target in zip(timesteps, targets, strict=True)
+        ]
+        weight = weight * torch.tensor(emphasis).view(-1, 1, 1, 1)
         told = torch.tensor([attributes(prompt) for prompt in prompts])
         at = torch.tensor(timesteps)
         sigma = self.sigmas[at].view(-1, 1, 1, 1)
