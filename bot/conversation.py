@@ -51,3 +51,6 @@ class Reply(Protocol):
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture. Raises DeliveryFailed."""
+
+    def close(self) -> None:
+        """Let go of what is still under way; another process answers, or nobody needs to."""

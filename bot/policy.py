@@ -178,23 +178,19 @@ def resolve(
         0.01,
         1.0,
     )
-    own = defaults.num_inference_steps
-    steps = int(
-        _within(
-            "steps",
-            wish.num_inference_steps
-            or min((style.num_inference_steps if style else None) or own, defaults.max_steps),
-            1,
-            defaults.max_steps,
-        )
-    )
+    usual = (style.num_inference_steps if style else None) or defaults.num_inference_steps
+    steps = wish.num_inference_steps or min(usual, defaults.max_steps)
+    count = wish.count or defaults.count
+    if wish.recalled:
+        steps, count = min(steps, defaults.max_steps), min(count, defaults.max_count)
+    steps = int(_within("steps", steps, 1, defaults.max_steps))
     return ImageRequest(
         prompt=prompt,
         negative_prompt=wish.negative_prompt.strip(),
         user_id=asker.user_id,
         guild_id=asker.guild_id,
         seed=random_seed() if wish.seed is None else int(_within("seed", wish.seed, 0, MAX_SEED)),
-        count=int(_within("count", wish.count or defaults.count, 1, defaults.max_count)),
+        count=int(_within("count", count, 1, defaults.max_count)),
         size=_size(wish, defaults),
         num_inference_steps=effective_steps(steps, strength) if wish.sources else steps,
         guidance_scale=_within(

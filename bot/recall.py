@@ -90,6 +90,7 @@ def wish_of_job(job: Job, *, models: Collection[str] = ()) -> Wish:
         sources=sources_of(parameters, job.job_id),
         private=bool(parameters.get("private", False)),
         scale=int(parameters.get("scale", 1)),
+        recalled=True,
     )
 
 
@@ -114,4 +115,5 @@ def wish_of_metadata(metadata: Metadata, *, models: Collection[str] = ()) -> Wis
         strength=metadata.strength,
         style=metadata.style,
         model=metadata.model if metadata.model in models else None,
+        recalled=True,
     )

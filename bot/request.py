@@ -240,7 +240,8 @@ class Asker:
 class Wish:
     """What a member said, before defaults, ceilings and rules; None is "you choose".
 
-    `scale` multiplies the size that is chosen, for upscaling.
+    `scale` multiplies the size that is chosen, for upscaling. A `recalled` wish repeats an earlier
+    one: where less holds now, or more was run than asked for, its numbers are brought down.
     """
 
     prompt: str
@@ -256,6 +257,7 @@ class Wish:
     sources: tuple[PictureSource, ...] = ()
     private: bool = False
     scale: int = 1
+    recalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

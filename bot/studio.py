@@ -191,7 +191,7 @@ class Studio:
         A wish that takes work to know (a lookup, a download) is given as a coroutine function,
         which runs once the acknowledgement is under way.
         """
-        with self._counted(), self.door.visit(reply):
+        with contextlib.closing(reply), self._counted(), self.door.visit(reply):
             # Whoever came in the same moment is counted before anyone is promised anything.
             await asyncio.sleep(0)
             soon = self._soon(wish)

@@ -66,6 +66,15 @@ def steps_text(steps: int, *, locale: str) -> str:
     return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)
 
 
+STRENGTH_LENGTH = 6
+"""Most characters in which a strength is typed; Discord refuses a form filled in with more."""
+
+
+def strength_text(strength: float) -> str:
+    """Return a strength as a form is filled in with it, in no more than STRENGTH_LENGTH."""
+    return f"{max(round(strength, 3), 0.001):g}"
+
+
 def span_text(seconds: int, *, locale: str) -> str:
     """Return a length of time in the largest unit of which there are at least two, all whole."""
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):

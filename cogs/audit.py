@@ -12,6 +12,7 @@ from discord.ext import commands
 from bot.replies import quote
 from bot.words import say
 from cogs.common.delivery import describe
+from cogs.common.posted import link_to
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -54,9 +55,9 @@ class Audit(commands.Cog):
             return
         posted = outcome.posted
         where = (
-            f"https://discord.com/channels/{guild_id}/{posted.channel_id}/{posted.message_id}"
+            link_to(self.bot, guild_id, posted.channel_id, posted.message_id)
             if posted and not request.private
-            else "–"
+            else None
         )
         line = say(
             rules.locale or "en",
@@ -64,7 +65,7 @@ class Audit(commands.Cog):
             member=f"<@{request.user_id}>",
             kind=outcome.kind,
             prompt=quote(request.prompt),
-            where=where,
+            where=where or "–",
         )
         channel = self.bot.get_partial_messageable(rules.audit_channel_id)
         try:

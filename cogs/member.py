@@ -15,6 +15,7 @@ from bot.store import JobState
 from bot.words import say
 from cogs.common.options import asker_of, described, left_text, text
 from cogs.common.panels import Panel
+from cogs.common.posted import link_to
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -148,7 +149,7 @@ class Member(commands.Cog):
         lines = [
             "## " + say(locale, "me.title"),
             left_text(locale, "status.member_left", remaining.member),
-            *(history_line(job, locale=locale) for job in jobs),
+            *(history_line(self.bot, job, locale=locale) for job in jobs),
         ]
         if kept:
             lines.append(say(locale, "me.kept", count=len(kept)))
@@ -156,16 +157,15 @@ class Member(commands.Cog):
         await interaction.response.send_message(view=panel, ephemeral=True)
 
 
-def history_line(job: Job, *, locale: str) -> str:
+def history_line(bot: TurboBot, job: Job, *, locale: str) -> str:
     """Return one line of a member's history, with a link where the picture hangs for all to see."""
     prompt = quote(str(job.parameters.get("prompt", "")), 80) or "–"
     line = f"- <t:{int(job.created_at)}:R> **{prompt}**"
     if job.state is not JobState.DONE:
         return f"{line} · {say(locale, f'me.state_{job.state}')}"
     if job.message_id and job.channel_id and not job.parameters.get("private"):
-        place = job.guild_id or "@me"
-        url = f"https://discord.com/channels/{place}/{job.channel_id}/{job.message_id}"
-        line += f" · [{say(locale, 'me.see')}]({url})"
+        url = link_to(bot, job.guild_id, job.channel_id, job.message_id)
+        line += f" · [{say(locale, 'me.see')}]({url})" if url else ""
     return line
 
 

@@ -71,7 +71,10 @@ class Mentions(commands.Cog):
     ) -> None:
         """Draw what a mention says from the picture its author chose, in place of the question."""
         assert interaction.channel_id is not None
-        place = self.bot.get_partial_messageable(interaction.channel_id)
+        # By its guild it is known that the message can be asked for again.
+        place = self.bot.get_partial_messageable(
+            interaction.channel_id, guild_id=interaction.guild_id
+        )
         try:
             message = await place.fetch_message(mention_id)
         except discord.HTTPException as error:

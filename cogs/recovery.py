@@ -41,7 +41,10 @@ class Recover(commands.Cog):
             self._looking.cancel()
 
     def reply_for(self, job: Job) -> RecoveredReply | None:
-        """Return the way to answer `job`; None for a private one whose token has ended."""
+        """Return the way to answer `job`; None where no way to it is left.
+
+        That is so once the token of a private one, or of one outside guilds, has ended.
+        """
         guild = self.bot.get_guild(job.guild_id) if job.guild_id else None
         locale = str(guild.preferred_locale) if guild else "en-US"
         reply = RecoveredReply(self.bot, job, locale=locale)

@@ -16,7 +16,7 @@ from bot.request import PictureSource, Wish
 from cogs.common.controls import Action, Control, Press, control_rows
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
-from cogs.common.pictures import pictures_in, refreshed
+from cogs.common.pictures import pictures_in, pictures_under, refreshed
 from cogs.common.remix_modal import RemixModal
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ class Results(commands.Cog):
     async def _job(self, interaction: discord.Interaction[TurboBot], press: Press) -> Job | None:
         """Return the stored job behind a press, or None when the store has lost it.
 
-        A custom_id can be forged by any app user; a job counts only under its own message, and a
-        private one only for its own member.
+        A custom_id can be forged by any app user; a job counts only under its own message, which
+        may have gone to its member by direct message, and a private one only for its own member.
+        Where no message is known, as under an error, it counts in its guild and for its member.
         """
         try:
             job = await self.bot.store.get_job(press.job_id)
@@ -85,18 +86,17 @@ class Results(commands.Cog):
             return None
         if job is None or interaction.message is None:
             return None
-        if job.guild_id != interaction.guild_id:
-            return None
-        if job.message_id is not None and job.message_id != interaction.message.id:
-            return None
-        if job.parameters.get("private") and job.user_id != interaction.user.id:
-            return None
-        return job
+        own = job.user_id == interaction.user.id
+        if job.message_id is not None:
+            is_there = job.message_id == interaction.message.id
+        else:
+            by_mail = own and interaction.guild_id is None
+            is_there = job.guild_id == interaction.guild_id or by_mail
+        return job if is_there and (own or not job.parameters.get("private")) else None
 
     def _picture(self, interaction: discord.Interaction[TurboBot], press: Press) -> PictureSource:
         """Return the chosen picture of the pressed message, freshly signed by Discord."""
-        assert interaction.message is not None
-        pictures = pictures_in(interaction.message)
+        pictures = pictures_under(interaction)
         if not pictures:
             raise BadPicture("picture_gone")
         return pictures[min(press.picture, len(pictures) - 1)]

@@ -50,6 +50,7 @@ class FakeReply:
         self.errors: list[BaseException] = []
         self.queued_jobs: list[str] = []
         self.in_queue = asyncio.Event()
+        self.is_closed = False
 
     def open(self, *, soon: bool) -> None:
         self.soon = soon
@@ -76,6 +77,9 @@ class FakeReply:
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         self.errors.append(error)
+
+    def close(self) -> None:
+        self.is_closed = True
 
     @property
     def code(self) -> str:

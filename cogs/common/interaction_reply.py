@@ -244,6 +244,13 @@ class InteractionReply:
         alone = isinstance(error, Flagged) and self.interaction.guild_id is not None
         await self._send(message, job_id, quietly=is_refusal(error), alone=alone)
 
+    def close(self) -> None:
+        """Neither acknowledge nor tell of the wait any more."""
+        for pending in (self._timer, self._waiting):
+            if pending is not None:
+                pending.cancel()
+        self.interaction.client.forget_reply(self.message_id)
+
     async def _send(
         self, message: Outgoing, job_id: str, *, quietly: bool = False, alone: bool = False
     ) -> discord.Message:

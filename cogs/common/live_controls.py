@@ -55,7 +55,7 @@ class Choice(discord.ui.Select[Any]):
         await self.panel.pressed(interaction, state)
 
 
-class Press(discord.ui.Button[Any]):
+class Redraw(discord.ui.Button[Any]):
     """A button that changes the state and redraws."""
 
     def __init__(
@@ -90,9 +90,9 @@ def drawing_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
         return replace(state, strength=min(1.0, max(0.1, round(state.strength + by, 2))))
 
     return [
-        Press(panel, "live.seed", "🎲", lambda state: replace(state, seed=random_seed())),
-        Press(panel, "live.less", "➖", lambda state: nudged(state, -step), disabled=idle),
-        Press(panel, "live.more", "➕", lambda state: nudged(state, step), disabled=idle),
+        Redraw(panel, "live.seed", "🎲", lambda state: replace(state, seed=random_seed())),
+        Redraw(panel, "live.less", "➖", lambda state: nudged(state, -step), disabled=idle),
+        Redraw(panel, "live.more", "➕", lambda state: nudged(state, step), disabled=idle),
         EditPrompt(panel),
     ]
 
@@ -100,11 +100,11 @@ def drawing_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
 def going_on_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
     """Return the buttons that go on from the picture: swap it in or out as source, share it."""
     if panel.state.source is None:
-        swap = Press(
+        swap = Redraw(
             panel, "live.swap", "🔁", lambda state: swapped(panel, state), disabled=not panel.result
         )
     else:
-        swap = Press(panel, "live.unswap", "↩️", lambda state: replace(state, source=None))
+        swap = Redraw(panel, "live.unswap", "↩️", lambda state: replace(state, source=None))
     return [swap, Share(panel)]
 
 

@@ -104,6 +104,9 @@ class LiveReply:
         self.panel.tell(text)
         await self._update(None)
 
+    def close(self) -> None:
+        """Leave it at the acknowledgement: an unanswered press must have one all the same."""
+
     async def _update(self, result: ImageResult | None) -> discord.Message:
         """Edit the panel; without a result its attachments stay as they are."""
 

@@ -90,9 +90,13 @@ class MessageReply:
             message = refusal_message(error, locale=self.locale, job_id=job_id)
         await self._send(message, f"{self.message.id}e")
 
-    async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
+    def close(self) -> None:
+        """Stop typing."""
         if self._typing is not None:
             self._typing.cancel()
+
+    async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
+        self.close()
         channel, author = self.message.channel, self.message.author
         answering = self.message.to_reference(fail_if_not_exists=False)
         rungs: list[Rung[Any]] = [

@@ -41,6 +41,18 @@ def pictures_in(message: discord.Message) -> list[PictureSource]:
     return found
 
 
+def pictures_under(interaction: discord.Interaction[Any]) -> list[PictureSource]:
+    """Return the pictures of the message whose control was used.
+
+    In a conversation between members the bot can answer, but not read.
+    """
+    assert interaction.message is not None
+    found = pictures_in(interaction.message)
+    if interaction.context.private_channel:
+        return [replace(one, keep=True) for one in found]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """The message by which a picture can be asked for again, or, to be kept, cannot."""
@@ -54,8 +66,10 @@ def _is_reachable(message: discord.Message) -> bool:
     """Return whether the bot can ask for `message` again, because it is where that hangs.
 
     A menu shows it messages of places it is no member of, where somebody installed it for
-    themselves; it knows no channels there.
+    themselves; it knows no channels there. What only one member sees nobody can ask for.
     """
+    if message.flags.ephemeral:
+        return False
     if message.guild is not None:
         return message.guild.get_channel_or_thread(message.channel.id) is not None
     return isinstance(message.channel, discord.DMChannel)
@@ -132,7 +146,8 @@ async def refreshed(bot: TurboBot, source: PictureSource) -> PictureSource:
         raise BadPicture("picture_hidden")
     for one in found:
         if _is_same(one, source):
-            return replace(one, weight=source.weight)
+            # It was there for the asking just now, so that no copy is needed.
+            return replace(one, weight=source.weight, keep=False)
     raise BadPicture("source_gone")
 
 

@@ -62,9 +62,13 @@ class RecoveredReply:
 
     @property
     def has_channel(self) -> bool:
-        """Whether everyone in a guild's channel may see the answer."""
+        """Whether the bot may write where it was asked, for all there to see.
+
+        Outside guilds it may where it was mentioned: nobody can mention it but to itself.
+        """
         job = self.job
-        return not self.hidden and job.guild_id is not None and job.channel_id is not None
+        is_ours = job.guild_id is not None or job.kind == "mention"
+        return not self.hidden and is_ours and job.channel_id is not None
 
     def open(self, *, soon: bool) -> None:
         """Leave the acknowledgement: it was given, or its three seconds are long over."""
@@ -98,6 +102,9 @@ class RecoveredReply:
         """Say in one sentence why there is no picture. Raises DeliveryFailed."""
         message = refusal_message(error, locale=self.locale, job_id=job_id)
         await self._send(message, f"{self.job.job_id}e")
+
+    def close(self) -> None:
+        """Do nothing: nothing is under way."""
 
     async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
         job = self.job

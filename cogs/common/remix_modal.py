@@ -8,7 +8,7 @@ import discord
 
 from bot.errors import BadParameter
 from bot.request import MAX_PROMPT, PictureSource, Wish
-from bot.words import say
+from bot.words import STRENGTH_LENGTH, say, strength_text
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
 from cogs.common.panels import Form
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 FORM_SECONDS: Final = 15 * 60
 """A form dismissed is never reported; without a timeout it would be remembered for ever."""
-
-CHOSEN: Final = 4
 
 
 class RemixModal(Form):
@@ -51,7 +49,7 @@ class RemixModal(Form):
         if before is not None and before.sources and before.strength is not None:
             strength = before.strength
         self.strength: discord.ui.TextInput[Any] = discord.ui.TextInput(
-            default=f"{strength:g}", max_length=CHOSEN
+            default=strength_text(strength), max_length=STRENGTH_LENGTH
         )
         self.add_item(discord.ui.Label(text=say(locale, "modal.prompt"), component=self.prompt))
         self.add_item(
@@ -108,6 +106,7 @@ class RemixModal(Form):
             strength=strength,
             sources=(self.sources[chosen],),
             private=self.private,
+            recalled=before.recalled,
         )
 
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:

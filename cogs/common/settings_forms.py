@@ -12,7 +12,7 @@ from bot.ratelimit import Quota
 from bot.request import SIZES
 from bot.store import GuildSettings
 from bot.store.guild_settings import MAX_ROLE_QUOTAS
-from bot.words import say
+from bot.words import STRENGTH_LENGTH, say, strength_text
 from cogs.common.panels import Form
 from cogs.common.settings_text import blocklist_of, number, quota_of
 
@@ -77,8 +77,12 @@ class DefaultsForm(SettingsForm):
         self.steps = self.field(
             "steps", now.default_steps, max_length=2, placeholder=str(operator.num_inference_steps)
         )
+        strength = now.default_strength
         self.strength = self.field(
-            "strength", now.default_strength, max_length=4, placeholder=f"{operator.strength:g}"
+            "strength",
+            None if strength is None else strength_text(strength),
+            max_length=STRENGTH_LENGTH,
+            placeholder=strength_text(operator.strength),
         )
         self.count = self.field(
             "count", now.default_count, max_length=1, placeholder=str(operator.count)
@@ -163,7 +167,13 @@ class RolesForm(SettingsForm):
         ceiling = self.panel.bot.studio.service.limiter.member
         quota = quota_of("member", self.quota.value, ceiling)
         ids = {role.id for role in self.roles.values}
-        kept = [one for one in chosen.role_quotas if one[0] not in ids]
+        guild = self.panel.bot.get_guild(self.panel.guild_id)
+        kept = [
+            one
+            for one in chosen.role_quotas
+            # A role that was deleted cannot be chosen any more, to take its limit back.
+            if one[0] not in ids and (guild is None or guild.get_role(one[0]) is not None)
+        ]
         added = [(role, *quota) for role in ids] if quota else []
         if len(kept) + len(added) > MAX_ROLE_QUOTAS:
             count = len(kept) + len(added)

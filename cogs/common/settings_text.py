@@ -16,7 +16,6 @@ from bot.studio import Studio
 from bot.words import say, span_text, steps_text
 
 SHOWN_WORDS = 20
-SHOWN_ROLES = 10
 
 
 def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
@@ -65,7 +64,7 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
     if chosen.role_quotas:
         shown = [
             f"<@&{role}> {quota((count, seconds), limiter.member)}"
-            for role, count, seconds in chosen.role_quotas[:SHOWN_ROLES]
+            for role, count, seconds in chosen.role_quotas
         ]
         lines.append(say(locale, "settings.line_roles", roles=", ".join(shown)))
     if studio.service.check is None:
@@ -78,7 +77,7 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
             say(
                 locale,
                 "settings.line_banned",
-                members=mentions(chosen.banned_user_ids, "<@{}>", "settings.every_role"),
+                members=" ".join(f"<@{one}>" for one in sorted(chosen.banned_user_ids)[:10]),
             )
         )
     if chosen.blocklist:

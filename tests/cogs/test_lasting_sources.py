@@ -8,10 +8,12 @@ from typing import Any
 from bot.app import connected
 from bot.sandbox import Sandbox
 from tests.cogs.test_live import opened, press
+from tests.cogs.test_remix import mention
 from tests.e2e import (
     MESSAGE_CONTENT,
     Town,
     eventually,
+    items,
     null_scheduler,
     settings_for,
     words,
@@ -157,6 +159,26 @@ async def test_presses_of_a_panel_keep_nothing(place: Town) -> None:
     jobs = await place.app.store.jobs_of_user(int(panel["ephemeral_for"]))
     assert len(jobs) == 3
     assert not [one for one in jobs if await place.app.store.read_source(one.job_id, 0)]
+
+
+async def test_what_can_be_asked_for_is_never_kept(place: Town) -> None:
+    """It is its owner's to delete; a reroll of a reroll would else go on from a copy."""
+    posted = await place.member.send(
+        "", user="ben", channel="general", files={"a.png": png(colour=GREEN)}
+    )
+    message = await remixed(place, posted["id"])
+    for _ in range(2):
+        message = (await place.press(message["id"], "Reroll", user="cleo"))["response"]
+    jobs = await place.app.store.jobs_of_user(author(message))
+    assert [job.parameters["sources"][0]["kept"] for job in jobs] == [False] * 3
+    # Nor where a mention asked which of several.
+    two = {"a.png": png(colour=GREEN), "b.png": png(colour=RED)}
+    question = await mention(place, "snow", files=two)
+    select = items(question["components"], 3)[0]
+    chosen = await place.member.select(question["id"], select["custom_id"], ["1"], user="cleo")
+    await place.member.wait_response(chosen, until="files", timeout=30)
+    job = (await place.app.store.jobs_of_user(author(message)))[0]
+    assert job.parameters["sources"][0]["kept"] is False
 
 
 async def test_a_forward_s_picture_is_asked_for_by_the_forward(place: Town) -> None:

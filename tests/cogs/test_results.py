@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.app import connected
 from bot.sandbox import Sandbox
-from bot.store import Store
+from bot.store import GuildSettings, Store
 from tests.e2e import (
     MESSAGE_CONTENT,
     Town,
@@ -130,6 +130,101 @@ async def test_a_private_result_stays_private(place: Town) -> None:
     first = await drawn(place, "/imagine prompt:a cat private:true")
     record = await place.press(first["id"], "Reroll")
     assert record["response"]["ephemeral_for"]
+
+
+async def test_a_private_variation_is_drawn_again(place: Town) -> None:
+    """Nobody can ask Discord for the picture it was made from."""
+    message = await drawn(place, "/imagine prompt:a cat private:true")
+    for label in ("Vary", "Reroll", "Reroll"):
+        await keeping(place)
+        message = (await place.press(message["id"], label))["response"]
+        assert message["ephemeral_for"]
+        assert "strength 0.45" in words(message), words(message)
+
+
+async def test_a_variation_in_a_conversation_between_members_is_drawn_again(place: Town) -> None:
+    """The bot answers there, by the token, and reads nothing."""
+    await place.member.set_user("cleo", has_installed=True)
+    channel = await place.member.dm("cleo", with_users=["ben"])
+    record = await place.command("/imagine prompt:a cat", user="cleo", channel=channel["id"])
+    message = record["response"]
+    for label in ("Vary", "Reroll"):
+        await keeping(place)
+        message = (await place.press(message["id"], label, user="cleo"))["response"]
+        assert "strength 0.45" in words(message), words(message)
+
+
+async def keeping(place: Town) -> None:
+    """Return once nothing is open, copies of sources included."""
+    assert await place.app.studio.wait_until_idle(10)
+    await asyncio.sleep(0.1)
+
+
+async def test_what_ran_more_steps_than_may_be_asked_for_is_gone_on_from(place: Town) -> None:
+    """A gentle remix runs as many steps as it takes for one to be left."""
+    record = await place.command(
+        "/remix prompt:snow strength:0.2", files={"image": ("a.png", png())}
+    )
+    message = record["response"]
+    assert "5 steps" in words(message)
+    again = (await place.press(message["id"], "Reroll"))["response"]
+    assert "5 steps · strength 0.2" in words(again), words(again)
+    for label in ("Vary", "Upscale ×2"):
+        assert (await place.press(message["id"], label))["response"]["files"]
+    opened = await place.member.press(message["id"], "Remix…", user="ada")
+    modal = (await place.member.wait_response(opened))["modal"]
+    prompt, strength = (row["component"] for row in modal["components"][:2])
+    sent = await place.member.submit_modal(
+        opened, {prompt["custom_id"]: "a dog", strength["custom_id"]: "0.6"}, user="ada"
+    )
+    assert (await place.member.wait_response(sent, until="files", timeout=30))["response"]["files"]
+
+
+async def test_lower_ceilings_bring_earlier_pictures_down(place: Town) -> None:
+    first = await drawn(place, "/imagine prompt:a cat count:3 steps:4")
+    (guild,) = place.app.bot.guilds
+    await place.app.store.save_settings(guild.id, GuildSettings(max_steps=1, max_count=2))
+    again = (await place.press(first["id"], "Reroll"))["response"]
+    assert "1 step ·" in words(again)
+    assert len(again["files"]) == 2
+    for label in ("Vary", "Reroll", "Upscale ×2"):
+        message = (await place.press(first["id"], label))["response"]
+        assert message["files"], words(message)
+
+
+async def test_a_strength_of_many_decimals_fits_into_the_form(place: Town) -> None:
+    record = await place.command(
+        "/remix prompt:snow strength:0.33333", files={"image": ("a.png", png())}
+    )
+    opened = await place.member.press(record["response"]["id"], "Remix…", user="ben")
+    modal = (await place.member.wait_response(opened))["modal"]
+    assert modal["components"][1]["component"]["value"] == "0.333"
+
+
+async def test_what_went_to_its_member_by_mail_can_be_gone_on_from(place: Town) -> None:
+    place.tolerated_codes.add("50013")
+    bot = place.sandbox.application_id
+    await place.member.set_overwrite("art", str(bot), deny=1 << 11)
+    await place.member.send(f"<@{bot}> a cat --count 2", user="ada", channel="art")
+    channel = await place.member.dm("ada")
+
+    async def has_mail() -> bool:
+        return bool(await place.member.messages(channel["id"], user="ada"))
+
+    await eventually(has_mail)
+    (message,) = await place.member.messages(channel["id"], user="ada")
+    me = words((await place.command("/me"))["response"])
+    assert "a cat" in me
+    assert "discord.com/channels" not in me
+    again = (await place.press(message["id"], "Reroll"))["response"]
+    assert len(again["files"]) == 2
+    await place.press(message["id"], "Delete")
+
+    async def is_gone() -> bool:
+        ids = [one["id"] for one in await place.member.messages(channel["id"], user="ada")]
+        return message["id"] not in ids
+
+    await eventually(is_gone)
 
 
 async def test_buttons_work_after_a_restart_and_after_the_store_was_lost(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bot.store import GuildSettings
+from cogs.common import settings_forms
 from tests.e2e import Town, eventually, items, words
 
 
@@ -106,13 +109,36 @@ async def test_a_role_has_a_limit_of_its_own_until_it_is_taken_back(place: Town)
     assert "0 of 1 pictures" in words((await place.command("/me", user="ben"))["response"])
 
 
-async def test_no_more_roles_have_limits_than_fit(place: Town) -> None:
+async def test_a_deleted_role_loses_its_limit_with_the_next_change(place: Town) -> None:
     (guild,) = (await place.member.world(user="ada"))["guilds"]
     role = next(one["id"] for one in guild["roles"] if one["name"] == "Moderator")
-    full = GuildSettings(role_quotas=tuple((one, 5, 60) for one in range(1, 26)))
-    await place.app.studio.journal.store.save_settings(int(guild["id"]), full)
+    gone = GuildSettings(role_quotas=((5, 5, 60),))
+    await place.app.store.save_settings(int(guild["id"]), gone)
+    panel = await panel_of(place)
+    await give_roles(place, panel, role, "3/60")
+    stored = await place.app.store.get_settings(int(guild["id"]))
+    assert stored.role_quotas == ((int(role), 3, 60),)
+
+
+async def test_a_default_strength_of_many_decimals_keeps_the_forms_opening(place: Town) -> None:
+    panel = await panel_of(place)
+    for typed in (".625", ".62512"):
+        await fill(place, panel, "Defaults…", ["", typed, ""])
+        opened = await place.member.press(panel["id"], "Defaults…", user="ada")
+        fields = (await place.member.wait_response(opened))["modal"]["components"]
+        assert fields[1]["component"]["value"] == "0.625"
+
+
+async def test_no_more_roles_have_limits_than_fit(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_forms, "MAX_ROLE_QUOTAS", 1)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    everyone, role = (one["id"] for one in guild["roles"][:2])
+    full = GuildSettings(role_quotas=((int(everyone), 5, 60),))
+    await place.app.store.save_settings(int(guild["id"]), full)
     refused = await give_roles(place, await panel_of(place), role, "3/60")
-    assert "Those are 26 roles; 25 is the most" in words(refused["response"])
+    assert "Those are 2 roles; 1 is the most" in words(refused["response"])
 
 
 async def test_the_audit_channel_notes_every_picture(place: Town) -> None:

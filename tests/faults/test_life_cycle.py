@@ -145,6 +145,19 @@ async def test_a_mention_that_was_left_behind_is_answered_in_its_channel(
     assert message["files"][0]["filename"].endswith("-7.png")
 
 
+async def test_a_mention_in_a_direct_message_that_was_left_behind_is_answered_there(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path
+) -> None:
+    ada, _, _ = general_of(sandbox)
+    channel = await member.dm("ada")
+    job_id = await an_orphan(tmp_path, kind="mention", user_id=ada, channel_id=int(channel["id"]))
+    async with a_bot(sandbox, tmp_path) as app:
+        job = await ended(app, job_id)
+        (message,) = await member.messages(channel["id"], user="ada")
+    assert job.state is JobState.DONE
+    assert message["files"][0]["filename"].endswith("-7.png")
+
+
 async def left_behind(sandbox: Sandbox, folder: Path, sent: str) -> str:
     """Write down the job of an interaction as a process that was killed leaves it."""
     interaction = sandbox.state.interactions[int(sent)]
