@@ -305,13 +305,17 @@ def _within(
 ) -> tuple[Window] | tuple[Window, Window]:
     """Return the window of a guild's choice, and the operator's where that would hold it back.
 
-    A hundred a day is fewer than twenty a minute, and still must not all come in one minute.
+    A hundred a day is fewer than twenty a minute, and still must not all come in one minute. Both
+    look at the same images, which are remembered for as long as the operator's window asks
+    whatever is chosen: going to and fro between quotas must not make it forget.
     """
-    quota = chosen or ceiling
-    window = Window(key, quota.count, quota.per_seconds, scope)
-    if quota.count <= ceiling.count and quota.per_seconds >= ceiling.per_seconds:
-        return (window,)
-    return window, Window(f"{key}:operator", ceiling.count, ceiling.per_seconds, scope)
+    operator = Window(key, ceiling.count, ceiling.per_seconds, scope)
+    if chosen is None:
+        return (operator,)
+    own = Window(key, chosen.count, chosen.per_seconds, scope, longest=ceiling.per_seconds)
+    if chosen.count <= ceiling.count and chosen.per_seconds >= ceiling.per_seconds:
+        return (own,)
+    return own, operator
 
 
 def _refusal(window: Window, retry_after: float | None, cost: int) -> RateLimited:

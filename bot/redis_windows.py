@@ -15,7 +15,7 @@ from limits.errors import ConfigurationError
 
 from bot import exit_codes
 from bot.errors import StartupError, install_hint
-from bot.windows import Charged, Full, Usage, Window, round_up
+from bot.windows import Charged, Full, Usage, Window, keys_of, round_up
 
 MAX_CONNECTIONS: Final = 16
 
@@ -41,9 +41,10 @@ _CHARGE: Final = (
 local amount = tonumber(ARGV[2])
 local full, longest = 0, 0
 for i, key in ipairs(KEYS) do
-    local limit, seconds = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+    local limit, seconds, kept = unpack(ARGV, 3 * i, 3 * i + 2)
+    limit, seconds, kept = tonumber(limit), tonumber(seconds), tonumber(kept)
     local oldest = tonumber(redis.call('lindex', key, -1) or nil)
-    while oldest and oldest < now - seconds do
+    while oldest and oldest < now - kept do
         redis.call('rpop', key)
         oldest = tonumber(redis.call('lindex', key, -1) or nil)
     end
@@ -60,10 +61,13 @@ if full > 0 then
 end
 local stamp = string.format('%.6f', now)
 for i, key in ipairs(KEYS) do
-    for _ = 1, amount do
-        redis.call('lpush', key, stamp)
+    -- Windows that share a key count the same images.
+    if key ~= KEYS[i - 1] then
+        for _ = 1, amount do
+            redis.call('lpush', key, stamp)
+        end
+        redis.call('expire', key, tonumber(ARGV[3 * i + 2]) + 1)
     end
-    redis.call('expire', key, tonumber(ARGV[2 * i + 2]) + 1)
 end
 return {0, stamp}
 """
@@ -140,7 +144,12 @@ class RedisWindows(RedisStorage):
 
     async def charge(self, windows: Sequence[Window], amount: int) -> Charged | Full:
         """Put `amount` images into every window, or into none."""
-        sizes = [number for window in windows for number in (window.limit, window.seconds)]
+        kept = keys_of(windows)
+        sizes = [
+            number
+            for window in windows
+            for number in (window.limit, window.seconds, kept[window.key])
+        ]
         full, number = await self._charge(
             keys=self._keys(windows), args=[self._now(), amount, *sizes]
         )
@@ -148,7 +157,8 @@ class RedisWindows(RedisStorage):
 
     async def release(self, windows: Sequence[Window], amount: int, stamp: float) -> None:
         """Take the images of one charge out again."""
-        await self._release(keys=self._keys(windows), args=[f"{stamp:.6f}", amount])
+        keys = [self.bridge.prefixed_key(key) for key in keys_of(windows)]
+        await self._release(keys=keys, args=[f"{stamp:.6f}", amount])
 
     async def usage(self, windows: Sequence[Window]) -> list[Usage]:
         """Return what each window holds now."""

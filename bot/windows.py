@@ -23,12 +23,30 @@ SWEEP_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` images in any `seconds` seconds under `key`; `scope` says whose it is."""
+    """At most `limit` images in any `seconds` seconds under `key`; `scope` says whose it is.
+
+    Windows that are charged together and share a key follow one another. What is counted there is
+    remembered for `kept_seconds`: the longest of theirs, and of others that may look at it later.
+    """
 
     key: str
     limit: int
     seconds: int
     scope: str = "member"
+    longest: int = 0
+
+    @property
+    def kept_seconds(self) -> int:
+        """How long an image under this key is remembered."""
+        return max(self.seconds, self.longest)
+
+
+def keys_of(windows: Sequence[Window]) -> dict[str, int]:
+    """Return each key once, with how long it is kept."""
+    kept: dict[str, int] = {}
+    for window in windows:
+        kept[window.key] = max(kept.get(window.key, 0), window.kept_seconds)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +129,11 @@ class MemoryWindows(MemoryStorage):
         """Put `amount` images into every window, room or not; return their time."""
         now = self._clock()
         self._sweep(now)
-        for window in windows:
-            entries = self.events.setdefault(window.key, [])
-            while entries and entries[-1].atime < now - window.seconds:
+        for key, seconds in keys_of(windows).items():
+            entries = self.events.setdefault(key, [])
+            while entries and entries[-1].atime < now - seconds:
                 entries.pop()
-            entries[:0] = [StampedEntry(now, window.seconds) for _ in range(amount)]
+            entries[:0] = [StampedEntry(now, seconds) for _ in range(amount)]
         return now
 
     def _wait(self, window: Window, amount: int, now: float) -> float | None:
@@ -137,18 +155,18 @@ class MemoryWindows(MemoryStorage):
 
     async def release(self, windows: Sequence[Window], amount: int, stamp: float) -> None:
         """Take the images of one charge out again."""
-        for window in windows:
+        for key in keys_of(windows):
             left = amount
             kept: list[Entry] = []
-            for entry in self.events.get(window.key, []):
+            for entry in self.events.get(key, []):
                 if left and entry.atime == stamp:
                     left -= 1
                 else:
                     kept.append(entry)
             if kept:
-                self.events[window.key] = kept
+                self.events[key] = kept
             else:
-                self.events.pop(window.key, None)
+                self.events.pop(key, None)
 
     async def usage(self, windows: Sequence[Window]) -> list[Usage]:
         """Return what each window holds now."""

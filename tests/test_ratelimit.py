@@ -143,8 +143,10 @@ async def test_a_guild_that_changes_its_quota_keeps_its_window(make: Make) -> No
     await limiter.admit(guild_id=1, user_id=7, cost=4)
     smaller = await refused(limiter.admit(guild_id=1, user_id=8, cost=1, guild_quota=Quota(4, 60)))
     assert (smaller.scope, smaller.details["limit"]) == ("guild", 4)
-    await limiter.admit(guild_id=1, user_id=7, cost=3, member_quota=Quota(7, 60))
-    assert await left(limiter, 1, 7) == (3, 0)
+    for quota in (Quota(3, 60), Quota(7, 60)):
+        own = await refused(limiter.admit(guild_id=1, user_id=7, cost=1, member_quota=quota))
+        assert own.details["limit"] == min(quota.count, 4)
+    assert await left(limiter, 1, 7) == (6, 0)
 
 
 async def test_a_refund_gives_back_exactly_its_own_images(make: Make, clock: Clock) -> None:
@@ -250,6 +252,23 @@ def test_one_window_decides_as_the_strategy_of_limits_does(
                 assert await ours.test(item, "a") == await stock.test(item, "a")
 
     asyncio.run(run())
+
+
+async def test_going_to_and_fro_between_quotas_gains_nothing(make: Make, clock: Clock) -> None:
+    """A role that is taken and put down again, with a short window and much room in it."""
+    limiter = make()  # four images in 60 seconds
+    role = Quota(100, 10)
+    await limiter.admit(guild_id=1, user_id=7, cost=2)
+    await limiter.admit(guild_id=1, user_id=7, cost=2, member_quota=role)
+    for _ in range(5):
+        clock.now += 10.5
+        for quota in (role, None):
+            full = await refused(limiter.admit(guild_id=1, user_id=7, cost=1, member_quota=quota))
+            assert full.details["limit"] == 4
+    clock.now += 10
+    admission = await limiter.admit(guild_id=1, user_id=7, cost=3, member_quota=role)
+    await limiter.refund(admission)
+    await limiter.admit(guild_id=1, user_id=7, cost=4)
 
 
 async def test_a_guild_s_own_quota_holds_within_the_operator_s(make: Make, clock: Clock) -> None:

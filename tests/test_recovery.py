@@ -180,6 +180,7 @@ async def test_what_was_taken_over_while_it_was_drawn_is_left_to_who_took_it(
     other = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
     assert await other.take_job(reply.queued_jobs[0], "another", 30.0)
     assert (await drawing).state is JobState.ABANDONED
+    assert reply.is_closed
     assert (reply.results, reply.errors) == ([], [])
     job = await other.get_job(reply.queued_jobs[0])
     await other.close()

@@ -20,8 +20,9 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF: Final = b"Exif\0\0"
 _ICC: Final = b"ICC_PROFILE\0"
 
-# Within entropy-coded data FF is followed by 00, a restart marker or fill; all else ends it.
-_NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# Within entropy-coded data FF is followed by 00, a restart marker or fill; all else ends it. 01
+# (TEM) and restart markers have no length: taken for a segment they would hide what follows.
+_NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 class Segment(NamedTuple):

@@ -255,6 +255,10 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     scan = data.rindex(b"\xff\xda")
     many = data[:-2] + data[scan:-2] * 200 + b"\xff\xd9"
     assert refusal(many, limits=Limits(max_scan_pixels=10_000_000)).code == "picture_heavy"
+    # A marker without a length, which libjpeg reads over, followed by one that looks like one.
+    for alone in (b"\xff\x01", b"\xff\xd0"):
+        hidden = data[:-2] + (alone + data[scan:-2]) * 200 + b"\xff\xd9"
+        assert refusal(hidden, limits=Limits(max_scan_pixels=10_000_000)).code == "picture_heavy"
     assert open_picture(data, limits=Limits(max_scan_pixels=10_000_000)).size == (512, 512)
 
 
