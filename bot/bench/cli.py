@@ -113,9 +113,10 @@ def _write(path: Path, results: Any) -> None:
 
 
 def best_of(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one side's rounds as one: the best time, rate and start, the largest memory.
+    """Return one side's rounds as one: the best time and rate, the first start, the largest memory.
 
-    Whatever else the machine does only ever slows a round down.
+    Whatever else the machine does only ever slows a round down. A later start would find what the
+    first has compiled and measured.
     """
     merged = dict(found[0])
     for other in found[1:]:
@@ -127,8 +128,6 @@ def best_of(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
             merged["users"][users] = max(
                 merged["users"][users], crowd, key=lambda each: each["per_second"]
             )
-        for name in ("first_picture_s", "full_speed_s"):
-            merged[name] = min(merged[name], other[name])
         merged["peak_memory_bytes"] = max(merged["peak_memory_bytes"], other["peak_memory_bytes"])
     return merged
 

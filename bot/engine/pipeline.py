@@ -39,7 +39,7 @@ class TurboPipeline(SoleOwner):
         self.model = model
         self.device = model.device
         self.dtype = model.dtype
-        self.prompt_cache = prompt_cache or PromptCache()
+        self.prompt_cache = PromptCache() if prompt_cache is None else prompt_cache
         self._prompts = PromptEncoder(
             model.pipeline, self.prompt_cache, lambda: model.merger.text_variant
         )

@@ -35,6 +35,7 @@ from bot.errors import (
     EngineStopping,
     OutOfMemory,
     StartupError,
+    WeightsUnavailable,
 )
 from bot.request import Draw, Drawn, EncodedPicture
 
@@ -293,7 +294,9 @@ class EngineLink:
             job.owner.failed(job, error)
         except EngineError as error:
             self._office.again(job, self, error)
-            self._suspect(job)
+            # A file that is missing there is no fault of the engine's.
+            if not isinstance(error, WeightsUnavailable):
+                self._suspect(job)
         except Exception as error:
             if self._cluster.is_loss(error):
                 self._lose(_brief(error))

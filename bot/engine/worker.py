@@ -163,7 +163,10 @@ class DeviceWorker(Generic[S]):
         timeout = self._spare_time.use(
             pipeline, self.batch, idle=idle, waiting=bool(len(self._turns))
         )
-        decode = bool(self._finished) and (self._decode_next or not self.batch)
+        # Starting can be cheap and decoding dear: whoever is let in first must not wait behind more
+        # and more that are finished but for that.
+        many = len(self._finished) >= AT_ONCE
+        decode = bool(self._finished) and (self._decode_next or many or not self.batch)
         if decode or not self._admit(pipeline, timeout=timeout):
             self._issue_decode(pipeline)
         self._decode_next = not decode

@@ -33,16 +33,16 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file on its way: where it lies in the repository and where it goes."""
+    """One file on its way: where it lies in the repository and where it goes.
+
+    `have` bytes of it are here; `done` says that they are the target, and what the hub lists. A
+    part that is all here has yet to be checked.
+    """
 
     file: HubFile
     target: Path
     have: int
-
-    @property
-    def done(self) -> bool:
-        """Whether the target is there and is what the hub lists."""
-        return self.have == self.file.size and self.target.is_file()
+    done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def plan_fetch(
         repos[listing.repo] = listing.revision
         for file in select(listing, part, variant, source=source):
             path = folder / part.rename.get(file.path, file.path)
-            downloads[path] = Download(file, path, _have(file, path))
+            downloads[path] = _compare(file, path)
     return Plan(entry, variant, source, folder, tuple(downloads.values()), repos)
 
 
@@ -152,19 +152,7 @@ def carry_out(
         report(download.have)
         transfer(file, download.target, received=report, pause_s=pause_s)
     _write_noise_schedule(plan.entry, plan.folder)
-    fetched = Manifest(
-        name=plan.entry.name,
-        source=plan.source,
-        licence=plan.entry.licence,
-        variants=(plan.variant,),
-        repos=plan.repos,
-        files={
-            download.target.relative_to(plan.folder).as_posix(): FileRecord(
-                download.target.stat().st_size, digest(download.target, "sha256")
-            )
-            for download in plan.downloads
-        },
-    )
+    fetched = _manifest(plan)
     earlier = read_manifest(plan.folder)
     write_manifest(plan.folder, earlier.merged(fetched) if earlier else fetched)
     log.info(
@@ -228,11 +216,13 @@ def _check_room(plan: Plan) -> None:
         )
 
 
-def _have(file: HubFile, target: Path) -> int:
+def _compare(file: HubFile, target: Path) -> Download:
+    """Return what is to be done about `file`, by what is on the disk."""
     if matches(target, file):
-        return file.size
+        return Download(file, target, file.size, done=True)
     part = part_of(file, target)
-    return min(part.stat().st_size, file.size) if part.is_file() else 0
+    have = min(part.stat().st_size, file.size) if part.is_file() else 0
+    return Download(file, target, have, done=False)
 
 
 def _matching(files: Iterable[HubFile], pattern: str) -> list[HubFile]:

@@ -98,6 +98,8 @@ def test_rounds_keep_the_best() -> None:
     assert merged["latency_ms"]["txt2img_1"]["median"] == 50
     assert merged["users"]["16"]["per_second"] == 4
     assert merged["peak_memory_bytes"] == 2 * 2**30
+    # The first round compiles for those that follow.
+    assert merged["first_picture_s"] == side(1.0)["first_picture_s"] != side(0.5)["first_picture_s"]
 
 
 def test_both_sides_are_asked_for_the_same() -> None:

@@ -120,6 +120,7 @@ def test_without_room_one_model_is_in_memory_at_a_time(
     run_alone(seat.pipeline, Draw("a", 1, 64, 64))
     assert sibling.pipeline is not seat.pipeline
     assert sibling.pipeline.model is seat.pipeline.model
+    assert sibling.pipeline.prompt_cache is seat.pipeline.prompt_cache
     first = weakref.ref(seat.pipeline.model.unet)
     seat.release()
     seat.use(WeightSet("second"))

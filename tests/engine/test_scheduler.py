@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -126,6 +127,32 @@ async def test_requests_join_a_running_batch() -> None:
         pipeline.gate.set()
         await asyncio.gather(first.result(), second.result())
     assert pipeline.calls == [[1], [1, 2], [1], [1]]
+
+
+class SlowDecoder(FakePipeline):
+    """Starts at once; decoding one picture takes as long as a step."""
+
+    begun = 0
+    most_begun = 0
+
+    def start(self, draws: Sequence[Draw]) -> list[NullSample]:
+        self.begun += len(draws)
+        self.most_begun = max(self.most_begun, self.begun)
+        return super().start(draws)
+
+    def decode(self, samples: Sequence[NullSample]) -> NullDecoded:
+        time.sleep(0.01 * len(samples))
+        self.begun -= len(samples)
+        return super().decode(samples)
+
+
+async def test_nobody_is_let_in_while_many_wait_for_their_decoding() -> None:
+    pipeline = SlowDecoder(step_seconds=0.01)
+    async with running(pipeline, budget=8, max_per_member=96) as scheduler:
+        draws = [draw(seed, num_inference_steps=1 + seed % 4) for seed in range(96)]
+        await scheduler.submit(draws, guild_id=1, user_id=1).result()
+    # The batch, those it finishes at once beside others that are finished, and who comes in.
+    assert pipeline.most_begun <= 8 + 8 + 4
 
 
 async def test_sizes_do_not_share_a_call_and_none_starves() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from huggingface_hub import snapshot_download
 from bot.models.catalog import ModelError, installed_path, list_installed
 from bot.models.catalog_fetch import carry_out, fetch, plan_fetch
 from bot.models.catalog_manifest import MANIFEST, read_manifest
+from bot.models.catalog_transfer import part_of
 from bot.models.catalog_verify import State, verify
 from tests.models.hub.conftest import TURBO, UNET, UNET_SIZE, weights
 from tests.models.hub.server import Hub
@@ -106,6 +108,27 @@ def test_a_damaged_file_is_brought_again_alone(hub: Hub, tmp_path: Path) -> None
     assert {one.path for one in hub.requests if "/resolve/" in one.path} == {
         f"/{TURBO}/resolve/{hub.commit(TURBO)}/{UNET}"
     }
+
+
+def test_a_damaged_file_beside_a_whole_part_is_not_taken_for_it(hub: Hub, tmp_path: Path) -> None:
+    """The process ended while it looked at what had arrived."""
+    folder = bring(hub, tmp_path)
+    unet = folder / UNET
+    (part,) = [
+        part_of(one.file, one.target)
+        for one in plan_fetch("sdxl-turbo", target=tmp_path, endpoint=hub.url).downloads
+        if one.target == unet
+    ]
+    unet.rename(part)
+    unet.write_bytes(b"\0" * UNET_SIZE)
+
+    bring(hub, tmp_path)
+
+    assert unet.read_bytes() == hub.repos[TURBO][UNET]
+    assert not part.exists()
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert manifest.files[UNET].sha256 == hashlib.sha256(unet.read_bytes()).hexdigest()
 
 
 def test_progress_ends_at_every_files_size(hub: Hub, tmp_path: Path) -> None:
