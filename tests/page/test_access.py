@@ -116,6 +116,25 @@ async def test_the_keyboard_alone_reaches_a_message_and_its_menu(enter: Enter, p
     await expect(await ada.button("Apps", ada.messages.first)).to_be_focused()
 
 
+async def test_the_focus_stays_where_it_was_whatever_happens_elsewhere(
+    enter: Enter, place: Town
+) -> None:
+    ada = await enter()
+    world = await place.member.world(user="ada")
+    room = ada.page.get_by_role("navigation", name="Channels").get_by_role("button", name="art")
+    server = ada.page.get_by_role("button", name="Turbo Town", exact=True)
+    wire = ada.page.locator(".head-button").first
+    for number, focused in enumerate((room, server, wire), start=1):
+        await focused.focus()
+        await place.member.send(f"<@{world['user']['id']}> hello", user="ben", channel="art")
+        await expect(room).to_contain_text(str(number))
+        await expect(focused).to_be_focused()
+    theme = ada.page.get_by_role("button", name="Switch between light and dark")
+    await theme.focus()
+    await ada.press("Enter")
+    await expect(theme).to_be_focused()
+
+
 async def test_a_phone_shows_everything_without_scrolling_sideways(enter: Enter) -> None:
     ada = await enter()
     await ada.page.set_viewport_size({"width": 360, "height": 720})

@@ -33,6 +33,20 @@ export function fill(node, ...children) {
   return node;
 }
 
+/** The same, and whoever had the focus gets it back: known by data-focus, its label or its words. */
+export function refill(node, ...children) {
+  const focused = node.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  fill(node, ...children);
+  if (focused === null) return node;
+  const again = [...node.querySelectorAll("button, a, input, select, summary")].find((one) => nameOf(one) === focused);
+  again?.focus({ preventScroll: true });
+  return node;
+}
+
+function nameOf(node) {
+  return node.dataset.focus ?? node.getAttribute("aria-label") ?? node.textContent;
+}
+
 /** Return the element with an id. */
 export function byId(id) {
   return document.getElementById(id);

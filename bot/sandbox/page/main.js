@@ -1,7 +1,7 @@
 /** Puts the page together: who and where this tab is stands in the address. */
 
 import { Composer } from "./composer.js";
-import { byId, fill, h, icon, iconButton, toast } from "./dom.js";
+import { byId, h, icon, iconButton, refill, toast } from "./dom.js";
 import { MessageList } from "./message-list.js";
 import { openModal } from "./modal.js";
 import { panel } from "./panel.js";
@@ -45,7 +45,7 @@ function head(side) {
   const button = (key, glyph, label) => h("button", { type: "button", class: "head-button", "data-panel": key,
     "aria-controls": "panel", "aria-expanded": String(byId(`tab-${key}`)?.getAttribute("aria-selected") === "true"
       && !byId("panel").hidden), onclick: () => side.toggle(key) }, icon(glyph, 18), h("span", {}, label));
-  fill(byId("channel-head"),
+  refill(byId("channel-head"),
     iconButton("menu", "Servers and channels", () => byId("app").classList.toggle("drawer-open"),
       { class: "icon-button drawer-button" }),
     h("h1", {}, icon(guild ? "hash" : "at", 22), name),

@@ -1,7 +1,7 @@
 /** Servers, channels, and who this tab is. */
 
 import * as api from "./api.js";
-import { byId, fill, h, icon, iconButton, toast } from "./dom.js";
+import { byId, h, icon, iconButton, refill, toast } from "./dom.js";
 import { menu } from "./float.js";
 import { avatar, initials } from "./people.js";
 
@@ -27,7 +27,7 @@ function guilds(store, go) {
         toast(error.message);
       }
     } }, icon("bolt", 24));
-  fill(byId("guilds"), home, h("hr", { role: "presentation" }), world.guilds.map((one) => {
+  refill(byId("guilds"), home, h("hr", { role: "presentation" }), world.guilds.map((one) => {
     const pings = one.channels.reduce((sum, each) => sum + (store.unread.get(each.id) ?? 0), 0);
     return h("button", { type: "button", class: "guild", title: one.name, "aria-label": one.name,
       "aria-current": one.id === guild?.id ? "true" : null, onclick: () => go.channel(one.channels[0]?.id ?? null) },
@@ -83,7 +83,7 @@ function channels(store, go) {
   const rows = list.map((one) => channelRow(one, store, go));
   const people = guild ? [] : world.users.filter((user) => user.id !== store.user.id
     && !list.some((one) => one.recipients?.length === 1 && one.recipients[0].id === user.id));
-  fill(byId("channels"),
+  refill(byId("channels"),
     h("div", { class: "list-head" }, h("h3", {}, guild ? "Text channels" : "Conversations"), add),
     h("ul", {}, rows),
     people.length ? [h("div", { class: "list-head" }, h("h3", {}, "Start one")), h("ul", {}, people.map((user) =>
@@ -98,7 +98,7 @@ function channelRow(one, store, go) {
   const other = one.guild_id ? null : one.recipients?.[0];
   const here = one.id === store.channelId;
   return h("li", {}, h("button", { type: "button", class: `channel${unread !== undefined ? " unread" : ""}`,
-    "aria-current": here ? "page" : null, onclick: () => go.channel(one.id) },
+    "data-focus": one.id, "aria-current": here ? "page" : null, onclick: () => go.channel(one.id) },
   other ? avatar(store.find(other.id) ?? other, "small") : icon(one.nsfw ? "warning" : "hash", 18),
   h("span", {}, one.name || one.recipients?.map((each) => each.global_name ?? each.username).join(", ")),
   one.nsfw ? h("small", { class: "tag" }, "18+") : null, unread ? badge(unread) : null));
@@ -125,7 +125,7 @@ function you(store, go) {
   avatar(user), h("span", { class: "you-words" }, h("strong", {}, user.global_name ?? user.username),
     h("small", {}, connected ? roleOf(store) : "Reconnecting…")));
   switchTo.querySelector(".avatar").classList.add(connected ? "online" : "offline");
-  fill(byId("you"), switchTo, iconButton(isDark() ? "sun" : "moon", "Switch between light and dark", () => {
+  refill(byId("you"), switchTo, iconButton(isDark() ? "sun" : "moon", "Switch between light and dark", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     localStorage.setItem("sandbox.theme", document.documentElement.dataset.theme);
     you(store, go);

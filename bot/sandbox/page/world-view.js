@@ -1,7 +1,7 @@
 /** The settings of this little world: member, server, channel, portal, faults. */
 
 import * as api from "./api.js";
-import { fill, h, toast } from "./dom.js";
+import { h, refill, toast } from "./dom.js";
 
 const LOCALES = [["en-US", "English (US)"], ["en-GB", "English (UK)"], ["de", "Deutsch"], ["fr", "Français"],
   ["es-ES", "Español"], ["pt-BR", "Português (Brasil)"], ["it", "Italiano"], ["nl", "Nederlands"], ["pl", "Polski"],
@@ -27,11 +27,9 @@ export function worldView(store) {
   const node = h("div", { class: "world" });
   const redraw = () => {
     if (!node.isConnected) return;
-    const focused = document.activeElement?.dataset?.focus;
     const opened = new Set([...node.querySelectorAll("details[open]")].map((one) => one.dataset.name));
-    fill(node, member(store), server(store), channel(store), portal(store), faults());
+    refill(node, member(store), server(store), channel(store), portal(store), faults());
     for (const one of node.querySelectorAll("details")) if (opened.has(one.dataset.name)) one.open = true;
-    if (focused) node.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
   };
   store.on("world", redraw);
   return { node, open: redraw };
