@@ -283,11 +283,15 @@ async def _null_bot() -> AsyncIterator[tuple[Sandbox, App]]:
 def sync() -> None:
     """Upload the command tree to Discord even if it has not changed."""
     from bot.app import started
+    from bot.engine.null import NullPipeline
+    from bot.engine.scheduler import BatchScheduler
 
-    settings = _settings()
+    # Nothing is drawn, judged or served: it may run beside the bot, which has the ports.
+    unused = {"http_port": 0, "web_port": 0, "safety_checker": None}
+    settings = _settings().model_copy(update=unused)
 
     async def main() -> None:
-        async with started(settings) as parts:
+        async with started(settings, scheduler=BatchScheduler([NullPipeline])) as parts:
             await parts.sync()
 
     _run(main())

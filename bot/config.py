@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import exit_codes
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     # Discord
     token: SecretStr = Field(
         default=SecretStr(""),
-        validation_alias=AliasChoices("DISCORD_TOKEN", "token"),
+        validation_alias="DISCORD_TOKEN",
         description="The bot's token from the developer portal.",
     )
     api_base: str = Field(

@@ -172,6 +172,11 @@ class RedisWindows(RedisStorage):
         await self._pool.aclose()
 
 
+def server_address(uri: str) -> str:
+    """Return the address of `TURBOCORD_LIMITS_URL` in the form that the package redis takes."""
+    return uri.removeprefix("async+").replace("redis+unix", "unix", 1)
+
+
 def _pool(uri: str, timeout_s: float) -> Any:
     """Return a bounded pool of connections that neither wait long nor try twice."""
     try:
@@ -183,9 +188,8 @@ def _pool(uri: str, timeout_s: float) -> Any:
             f"Limits on Redis need the package redis: {install_hint('redis')}",
             exit_code=exit_codes.CONFIG,
         ) from error
-    address = uri.removeprefix("async+").replace("redis+unix", "unix")
     return BlockingConnectionPool.from_url(
-        address,
+        server_address(uri),
         max_connections=MAX_CONNECTIONS,
         timeout=timeout_s,
         socket_timeout=timeout_s,

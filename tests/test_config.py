@@ -45,6 +45,22 @@ def test_a_wrong_setting_is_refused_by_name(
     assert caught.value.exit_code == exit_codes.CONFIG
 
 
+@pytest.mark.parametrize("dotenv", [False, True], ids=["environment", ".env"])
+def test_a_token_of_something_else_is_not_the_bot_s(
+    dotenv: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISCORD_TOKEN", raising=False)
+    if dotenv:
+        (tmp_path / ".env").write_text("TOKEN=somebody-else\n")
+    else:
+        monkeypatch.setenv("TOKEN", "somebody-else")
+    assert load_settings().token.get_secret_value() == ""
+    assert load_settings(token="ours").token.get_secret_value() == "ours"
+    monkeypatch.setenv("DISCORD_TOKEN", "environment")
+    assert load_settings().token.get_secret_value() == "environment"
+    assert load_settings(token="ours").token.get_secret_value() == "ours"
+
+
 def test_the_token_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", "very-secret")
     assert "very-secret" not in repr(load_settings())

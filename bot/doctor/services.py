@@ -14,8 +14,11 @@ from bot.config import Settings
 from bot.doctor.check import Check, fail, ok, warn
 from bot.errors import StartupError, install_hint
 from bot.models.catalog_fetch import free_bytes, human_bytes
-from bot.store.database import create_engine
+from bot.ratelimit import REDIS_SCHEMES
+from bot.redis_windows import server_address
+from bot.store.database import WRITING, create_engine
 from bot.store.faults import database_errors, parse_url, startup_error
+from bot.store.migrate import SchemaTooNew, known_revision
 
 LOW: Final = 2_000_000_000
 EMPTY: Final = 100_000_000
@@ -40,7 +43,7 @@ def check_disk(folder: Path) -> Check:
 
 
 async def check_store(url: str) -> Check:
-    """Connect to the store and ask it for one row; create and migrate nothing."""
+    """Connect to the store and try to write to it; create, migrate and change nothing."""
     try:
         parsed = parse_url(url)
         shown = parsed.render_as_string(hide_password=True)
@@ -54,13 +57,14 @@ async def check_store(url: str) -> Check:
         return fail("Store", "PostgreSQL needs the package asyncpg", advice)
     try:
         async with asyncio.timeout(TIMEOUT_S), engine.connect() as connection:
-            if parsed.get_backend_name() == "sqlite":
-                # Opening a file says nothing yet; this reads its first page.
-                await connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-            await connection.execute(sa.select(1))
+            await connection.execution_options(begin=WRITING)
+            async with connection.begin() as transaction:
+                await connection.run_sync(_try_to_write)
+                await transaction.rollback()
+    except SchemaTooNew as error:
+        return _store_fails(error, parsed)
     except database_errors() as error:
-        sentence, _, advice = str(startup_error(error, parsed)).partition(": ")
-        return fail("Store", sentence, advice[:1].upper() + advice[1:] or "See the log.")
+        return _store_fails(error, parsed)
     finally:
         await engine.dispose()
     return ok("Store", shown)
@@ -68,8 +72,11 @@ async def check_store(url: str) -> Check:
 
 async def check_limits(url: str) -> Check:
     """Ask the Redis that shares the limits for a sign of life, where there is one."""
-    if not url.startswith("async+redis"):
+    if url == "async+memory://":
         return ok("Limits", "kept in this process")
+    if not url.startswith(REDIS_SCHEMES):
+        advice = f"Correct TURBOCORD_LIMITS_URL: async+memory:// or {', '.join(REDIS_SCHEMES)}."
+        return fail("Limits", f"{_without_password(url)} is not an address of limits", advice)
     try:
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
@@ -79,7 +86,7 @@ async def check_limits(url: str) -> Check:
     shown = _without_password(url)
     try:
         client: Any = Redis.from_url(
-            url.removeprefix("async+"),
+            server_address(url),
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
         )
@@ -108,6 +115,23 @@ def check_port(settings: Settings) -> Check:
         advice = "Choose another TURBOCORD_HTTP_PORT, unless turbocord itself is running."
         return warn("Port", detail, advice)
     return ok("Port", f"{host}:{port} is free")
+
+
+def _store_fails(error: Exception, url: sa.URL) -> Check:
+    """Return what the start would say about `error`."""
+    sentence, _, advice = str(startup_error(error, url)).partition(": ")
+    return fail("Store", sentence, advice[:1].upper() + advice[1:] or "See the log.")
+
+
+def _try_to_write(connection: sa.Connection) -> None:
+    """Write what is there already, to be rolled back. Raises SchemaTooNew and database errors."""
+    revision = known_revision(connection)
+    # Beginning to write a read-only file is no error to SQLite yet; writing is.
+    if connection.dialect.name == "sqlite":
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version = {version}")
+    elif revision is not None:
+        connection.execute(sa.text("DELETE FROM alembic_version WHERE false"))
 
 
 def _sqlite_file(url: sa.URL) -> Path | None:

@@ -48,12 +48,20 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckStats:
-    """What the check has done so far; `judged` counts by side and by whether it was flagged."""
+    """What the check has done so far; `judged` counts by side and by whether it was flagged.
+
+    `unanswered` counts the latest requests, none of which got its verdicts, and `unanswered_s` is
+    how long ago the last of them gave up. `call_s` is how long the model call under way has taken.
+    Both are 0 where there is none.
+    """
 
     device_name: str
     waiting: int
     failures: int
     judged: dict[tuple[Side, bool], int]
+    unanswered: int = 0
+    unanswered_s: float = 0.0
+    call_s: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -91,6 +99,9 @@ class PictureCheck:
         self._working: asyncio.Task[None] | None = None
         self._judged: Counter[tuple[Side, bool]] = Counter()
         self._failures = 0
+        self._unanswered = 0
+        self._unanswered_at = 0.0
+        self._called_at: float | None = None
         self._seconds_each = 0.1
 
     async def start(self) -> None:
@@ -111,11 +122,15 @@ class PictureCheck:
 
     def stats(self) -> CheckStats:
         """Return what was done so far."""
+        now = time.monotonic()
         return CheckStats(
             device_name=self._judge.device_name if self._judge else "",
             waiting=len(self._waiting),
             failures=self._failures,
             judged=dict(self._judged),
+            unanswered=self._unanswered,
+            unanswered_s=now - self._unanswered_at if self._unanswered else 0.0,
+            call_s=now - self._called_at if self._called_at is not None else 0.0,
         )
 
     def admit(self) -> None:
@@ -136,13 +151,22 @@ class PictureCheck:
                 verdicts = await asyncio.gather(*(one.verdict for one in asked))
         except TimeoutError:
             self._failures += 1
+            self._note_unanswered()
             log.error("the picture check gave no verdict within %g s", self._patience_s)
             raise CheckFailed from None
+        except CheckFailed:
+            self._note_unanswered()
+            raise
         finally:
             for one in asked:
                 one.verdict.cancel()
+        self._unanswered = 0
         self._judged.update((side, flagged) for flagged in verdicts)
         return tuple(verdicts)
+
+    def _note_unanswered(self) -> None:
+        self._unanswered += 1
+        self._unanswered_at = time.monotonic()
 
     async def _work(self) -> None:
         while True:
@@ -185,7 +209,11 @@ class PictureCheck:
         assert self._judge is not None
         pictures = [asked.picture for asked in batch]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._judge.flags, pictures)
+        self._called_at = time.monotonic()
+        try:
+            return await loop.run_in_executor(self._thread, self._judge.flags, pictures)
+        finally:
+            self._called_at = None
 
 
 def _fail(batch: Iterable[_Asked]) -> None:

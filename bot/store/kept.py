@@ -27,7 +27,7 @@ class KeptPictures(Database):
     ) -> int:
         """Keep a job's picture until `expires_at` (Unix time) and return its id.
 
-        Raises StoreError: `picture_too_large` above the bound for all pictures together,
+        Raises StoreError: `kept_picture_too_large` above the bound for all pictures together,
         `store_conflict` if the job is not in the store.
         """
         if len(data) > self.max_kept_bytes:

@@ -48,12 +48,18 @@ def upgrade(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-    settings = config()
-    scripts = ScriptDirectory.from_config(settings)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in {one.revision for one in scripts.walk_revisions()}:
-        raise SchemaTooNew(current)
-    if current == scripts.get_current_head():
+    current = known_revision(connection)
+    if current == head():
         return
+    settings = config()
     settings.attributes["connection"] = connection
     command.upgrade(settings, "head")
+
+
+def known_revision(connection: sa.Connection) -> str | None:
+    """Return the revision the database is at, None before the first. Raises SchemaTooNew."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaTooNew(current)
+    return current

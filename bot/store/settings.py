@@ -23,7 +23,7 @@ _OF_GUILDS: Final = sa.select(guild_settings.c.guild_id, guild_settings.c.settin
 
 
 class Settings(Database):
-    """Each guild's choices.
+    """Each guild's choices, which outlast its leaving: whoever was banned there stays banned.
 
     A write counts at once in this process and within `settings_seconds` in others. When the
     database is away the last known choices go on counting: a ban must not lapse with a disk.
@@ -84,16 +84,6 @@ class Settings(Database):
             await connection.execute(upsert)
         self._writes += 1
         self._remember(guild_id, settings)
-
-    async def delete_settings(self, guild_id: int) -> bool:
-        """Forget the choices of a guild that is gone; return whether there were any."""
-        async with self._writing() as connection:
-            result = await connection.execute(
-                guild_settings.delete().where(guild_settings.c.guild_id == guild_id)
-            )
-        self._writes += 1
-        self._remembered.pop(guild_id, None)
-        return result.rowcount == 1
 
     def _remember(self, guild_id: int, settings: GuildSettings) -> None:
         self._remembered[guild_id] = (time.monotonic() + self.settings_seconds, settings)

@@ -20,6 +20,7 @@ from bot.policy import Defaults
 from bot.request import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, PictureSource, Wish, random_seed
 from bot.web.pictures import Pictures
 from bot.web.sentences import caption, error_sentence, locale_of
+from bot.web.uploads import guard
 from bot.web.visitor import Frame, Visitors
 
 FIRST_SEED: Final = 42
@@ -168,6 +169,7 @@ class Page:
                 api_visibility="private",
             )
             blocks.unload(self._leave(gr))
+        guard(blocks, lambda words: gr.Error(words, print_exception=False))
         return blocks
 
     def _listener(self, gr: Any) -> Callable[..., AsyncIterator[Any]]:

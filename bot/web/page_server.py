@@ -24,6 +24,7 @@ from bot.ratelimit import Quota
 from bot.service import ImageService
 from bot.web.page import STYLE, Page, import_gradio
 from bot.web.pictures import Pictures, media_type
+from bot.web.uploads import NoAddresses
 from bot.web.visitor import SETTLE_SECONDS, Observer, Visitor, Visitors
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def make_application(page: Page, *, host: str, port: int, password: str, max_byt
     from fastapi import FastAPI, Response
 
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    application.add_middleware(NoAddresses)
 
     # Names cannot be guessed, so that a picture needs no second look at the password.
     @application.get("/pictures/{name}")

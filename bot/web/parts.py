@@ -66,6 +66,8 @@ class Limiter(Protocol):
 class Requests(Protocol):
     """What sees requests through."""
 
+    is_draining: bool
+    """Whether it admits nothing more, because the process stops."""
     taken_over: int
     """Requests so far that a process had accepted which is no more."""
 

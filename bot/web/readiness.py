@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.engine.picture_check import PATIENCE_SECONDS, CheckStats
 from bot.engine.scheduler import EngineStats
 from bot.web.parts import Parts, is_connected
 
 STUCK_SECONDS = 120.0
 """Twice the time after which a wedged device is replaced: by then work should flow again."""
+
+UNANSWERED = 3
+"""Requests in a row without a verdict that are no accident: one picture may be at fault."""
+
+REMEMBERED_SECONDS = 300.0
+"""How long they count. Where nobody asks an unready process, nothing else could end it."""
 
 
 @dataclass(slots=True)
@@ -59,9 +66,22 @@ def reasons_not_ready(parts: Parts, queue: QueueWatch, now: float) -> list[str]:
         still = queue.still_for(now)
         waiting = stats.waiting + stats.running
         reasons.append(f"queue: nothing moved for {still:.0f} s with {waiting} pictures in it")
+    if parts.check is not None:
+        reasons.extend(_of_check(parts.check()))
+    if parts.requests is not None and parts.requests.is_draining:
+        reasons.append("requests: stopping")
     if parts.needs_gateway:
         if parts.gateway is None:
             reasons.append("gateway: starting")
         elif not is_connected(parts.gateway):
             reasons.append("gateway: not connected")
     return reasons
+
+
+def _of_check(stats: CheckStats) -> list[str]:
+    """Return why no picture is judged now; what is not judged is not shown."""
+    if stats.call_s > PATIENCE_SECONDS:
+        return [f"picture check: no answer for {stats.call_s:.0f} s"]
+    if stats.unanswered >= UNANSWERED and stats.unanswered_s <= REMEMBERED_SECONDS:
+        return [f"picture check: no verdict for the last {stats.unanswered} requests"]
+    return []

@@ -1,17 +1,39 @@
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from bot.config import Settings
 from bot.doctor.check import Grade
 from bot.doctor.services import check_disk, check_limits, check_port, check_store
-from tests.servers import RedisServer, needs_redis
+from bot.store import Store
+from tests.servers import PostgresServer, RedisServer, needs_postgres, needs_redis
+
+ROOT = Path(__file__).resolve().parents[2]
+
+AS_NOBODY = """
+import asyncio, os, sys
+from bot.doctor.services import check_store
+# Whoever root becomes may not even read the modules: they are all loaded before.
+asyncio.run(check_store("sqlite+aiosqlite:///:memory:"))
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+found = asyncio.run(check_store(sys.argv[1]))
+print(found.grade.value, found.detail)
+"""
 
 
 def settings(**values: object) -> Settings:
@@ -21,6 +43,11 @@ def settings(**values: object) -> Settings:
 
 def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
+
+
+async def made(url: str) -> None:
+    """Leave an empty store behind."""
+    await (await Store.open(url)).close()
 
 
 @pytest.fixture
@@ -73,6 +100,86 @@ async def test_an_existing_store_is_read(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
+async def test_a_store_is_the_same_after_it_was_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "turbocord.db"
+    await made(f"sqlite+aiosqlite:///{file}")
+    before = file.read_bytes()
+
+    check = await check_store(f"sqlite+aiosqlite:///{file}")
+
+    assert check.grade is Grade.OK
+    assert file.read_bytes() == before
+    assert names_in(tmp_path) == ["turbocord.db"]
+
+
+async def test_a_store_in_use_is_fine(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/turbocord.db"
+    store = await Store.open(url)
+
+    assert (await check_store(url)).grade is Grade.OK
+
+    await store.set_value("still", "written")
+    await store.close()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that everybody may write to, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="turbocord-doctor-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_can_only_be_read_fails(public_folder: Path) -> None:
+    file = public_folder / "turbocord.db"
+    url = f"sqlite+aiosqlite:///{file}"
+    asyncio.run(made(url))
+    file.chmod(0o444)
+
+    done = subprocess.run(
+        [sys.executable, "-c", AS_NOBODY, url],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.startswith("fail The store can be read but not written"), done.stderr
+
+
+async def test_a_store_of_a_newer_release_fails(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/turbocord.db"
+    await made(url)
+    with sqlite3.connect(tmp_path / "turbocord.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from the future'")
+    connection.close()
+
+    check = await check_store(url)
+
+    assert check.grade is Grade.FAIL
+    assert "newer turbocord" in check.detail
+    assert check.advice.startswith("Install that release again")
+
+
+@needs_postgres
+async def test_a_server_s_store_is_written_to_as_well() -> None:
+    pytest.importorskip("asyncpg", reason="the extra postgres is not installed")
+    with PostgresServer() as server:
+        url = server.create_schema()
+        assert (await check_store(url)).grade is Grade.OK
+        await made(url)
+        assert (await check_store(url)).grade is Grade.OK
+        role = sa.make_url(url).username
+        server.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+
+        check = await check_store(url)
+
+    assert check.grade is Grade.FAIL
+    assert "can be read but not written" in check.detail
+
+
 async def test_a_file_that_is_no_database_fails(tmp_path: Path) -> None:
     file = tmp_path / "turbocord.db"
     file.write_bytes(b"not a database" * 1000)
@@ -112,6 +219,24 @@ async def test_a_redis_that_answers() -> None:
         check = await check_limits(f"async+redis://127.0.0.1:{server.port}/0")
 
     assert (check.grade, check.detail) == (Grade.OK, f"async+redis://127.0.0.1:{server.port}/0")
+
+
+@needs_redis
+async def test_a_redis_behind_a_socket(tmp_path: Path) -> None:
+    pytest.importorskip("redis", reason="the extra redis is not installed")
+    url = f"async+redis+unix://{tmp_path}/redis.sock?db=0"
+    with RedisServer("--unixsocket", f"{tmp_path}/redis.sock"):
+        check = await check_limits(url)
+
+    assert (check.grade, check.detail) == (Grade.OK, url)
+
+
+@pytest.mark.parametrize("url", ["redis://:secret@localhost", "async+mongodb://me:secret@x", ""])
+async def test_another_kind_of_limits_fails(url: str) -> None:
+    check = await check_limits(url)
+
+    assert check.grade is Grade.FAIL
+    assert "secret" not in f"{check.detail} {check.advice}"
 
 
 async def test_a_redis_that_does_not(closed_port: int) -> None:

@@ -123,6 +123,34 @@ async def test_patience_ends_and_what_nobody_waits_for_is_not_judged() -> None:
     assert judge.calls == [1, 1]
 
 
+async def test_requests_without_a_verdict_count_until_the_next_one() -> None:
+    failing = [True, True]
+    judge = RedJudge(fails=lambda _: bool(failing) and failing.pop())
+    async with checking(judge) as check:
+        for count in (1, 2):
+            with pytest.raises(CheckFailed):
+                await check.judge([BLUE], Side.OUTPUT)
+            assert check.stats().unanswered == count
+        assert check.stats().unanswered_s < 5
+        await check.judge([BLUE], Side.OUTPUT)
+        assert (check.stats().unanswered, check.stats().unanswered_s) == (0, 0)
+
+
+async def test_a_call_that_does_not_come_back_is_told_however_long() -> None:
+    judge = RedJudge()
+    async with checking(judge, patience_s=0.02) as check:
+        assert check.stats().call_s == 0
+        judge.gate.clear()
+        for count in (1, 2):
+            with pytest.raises(CheckFailed):
+                await check.judge([RED], Side.INPUT)
+            assert check.stats().call_s > 0.01 * count
+            assert check.stats().unanswered == count
+        judge.gate.set()
+        await check.judge([BLUE], Side.INPUT)
+        assert (check.stats().unanswered, check.stats().call_s) == (0, 0)
+
+
 async def test_too_much_waiting_is_refused_early_with_a_time() -> None:
     judge = RedJudge()
     async with checking(judge, max_waiting=2) as check:

@@ -28,6 +28,7 @@ SCRAPED = {"job", "instance"}
 class Busy:
     running = 3
     taken_over = 1
+    is_draining = False
 
 
 def dashboard() -> dict[str, Any]:

@@ -138,7 +138,9 @@ def test_the_check_asks_an_address_that_can_be_asked(host: str, url: str) -> Non
     assert ready_url(host, 80) == url
 
 
-async def test_a_real_bot_is_ready_until_its_gateway_drops(tmp_path: Path, port: int) -> None:
+async def test_a_real_bot_is_ready_until_it_stops_and_its_gateway_drops(
+    tmp_path: Path, port: int
+) -> None:
     async with town(tmp_path) as place:
         app = place.app
         parts = Parts(
@@ -159,5 +161,7 @@ async def test_a_real_bot_is_ready_until_its_gateway_drops(tmp_path: Path, port:
 
             await eventually(over)
             assert "turbocord_gateway_connected 1.0" in (await get(port, "/metrics"))[2]
+            await app.studio.drain(0)
+            assert await probe(ready_url(HOST, port)) == (False, "not ready: requests: stopping")
             await app.bot.close()
             assert (await probe(ready_url(HOST, port)))[0] is False

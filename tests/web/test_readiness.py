@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from bot.engine.picture_check import CheckStats
 from bot.web.parts import Parts
 from bot.web.readiness import QueueWatch, reasons_not_alive, reasons_not_ready
 from tests.web.stand_ins import Client, Connection, stats
@@ -44,6 +47,33 @@ def test_an_engine_that_cannot_draw_is_named_by_its_state(state: str) -> None:
 )
 def test_every_shard_must_be_connected(client: Client) -> None:
     assert reasons(Parts(engine=stats, gateway=client)) == ["gateway: not connected"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ({"call_s": 59.0}, None),
+        ({"call_s": 61.0}, "no answer for 61 s"),
+        ({"unanswered": 2}, None),
+        ({"unanswered": 3, "unanswered_s": 299.0}, "no verdict for the last 3 requests"),
+        ({"unanswered": 3, "unanswered_s": 301.0}, None),
+        ({"unanswered": 9, "call_s": 90.0}, "no answer for 90 s"),
+    ],
+    ids=str,
+)
+def test_a_check_without_verdicts_is_named(trouble: dict[str, float], reason: str | None) -> None:
+    check = CheckStats("cpu", 0, 0, {}, **trouble)  # type: ignore[arg-type]  # ints and floats
+    parts = Parts(engine=stats, check=lambda: check, gateway=Client())
+    assert reasons(parts) == ([f"picture check: {reason}"] if reason else [])
+    assert reasons_not_alive(parts) == []
+
+
+def test_a_process_that_takes_no_more_is_not_ready() -> None:
+    studio = SimpleNamespace(is_draining=False, running=2, taken_over=0)
+    parts = Parts(engine=stats, requests=studio, gateway=Client())
+    assert reasons(parts) == []
+    studio.is_draining = True
+    assert reasons(parts) == ["requests: stopping"]
 
 
 class TestQueue:
