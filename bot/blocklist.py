@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from itertools import groupby
+from typing import Final, NamedTuple
 
 _LOOKALIKES: Final = {
     # Letters of other alphabets, small capitals and strokes that look Latin, after Unicode's
@@ -38,7 +39,7 @@ _LOOKALIKES: Final = {
     "y": "уүγʏ",
     "z": "ʐᴢ2",
 }
-_FOLDED: Final = str.maketrans(
+_FOLDED: Final[dict[int, str]] = str.maketrans(
     {other: letter for letter, others in _LOOKALIKES.items() for other in others}
     # Emoji that are letters: regional indicators, and negative circled and squared capitals.
     | {
@@ -47,7 +48,13 @@ _FOLDED: Final = str.maketrans(
         for number in range(26)
     }
 )
-_ONE_AS_L: Final = str.maketrans("1", "l")
+_FOLDED_ONE_AS_L: Final[dict[int, str]] = {**_FOLDED, ord("1"): "l"}
+"""A one is an i to some and an l to others."""
+
+_SIGNS: Final = frozenset(
+    one for others in _LOOKALIKES.values() for one in others if not one.isalpha()
+)
+"""What stands for a letter only among letters: a number or a price is no word."""
 
 _INVISIBLE: Final = frozenset(
     [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)]
@@ -88,20 +95,43 @@ def _is_mark(character: str) -> bool:
     )
 
 
-def words_of(text: str) -> list[str]:
-    """Return the folded words of `text`."""
-    return _WORD.findall(fold(text))
+class _Word(NamedTuple):
+    """A word as it is seen, and folded."""
+
+    seen: str
+    folded: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether no letter is in it, only what could stand for one."""
+        return _SIGNS.issuperset(self.seen)
+
+    def __str__(self) -> str:
+        return self.seen if self.is_number else self.folded
 
 
-def _spelled_out(words: Iterable[str]) -> str:
+def _words(seen: str, folding: Mapping[int, str]) -> list[_Word]:
+    # One character folds to one, so that a word stands in both at the same place.
+    found = _WORD.finditer(seen.translate(folding))
+    return [_Word(seen[one.start() : one.end()], one.group()) for one in found]
+
+
+def _spelled_out(words: Iterable[_Word]) -> str:
     """Return what single letters in a row spell, as `g o r e` does; a space between the runs."""
-    return "".join(word if len(word) == 1 else " " for word in words)
+    runs: list[str] = []
+    for single, run in groupby(words, key=lambda word: len(word.folded) == 1):
+        letters = list(run)
+        numbers = all(word.is_number for word in letters)
+        runs.append("".join(word.seen if numbers else word.folded for word in letters))
+        if not single:
+            runs[-1] = " "
+    return "".join(runs)
 
 
 @lru_cache(maxsize=4096)
-def _folded_entry(entry: str) -> tuple[str, ...]:
-    """Return the folded words of a blocklist's entry, which is asked for at every request."""
-    return tuple(words_of(entry))
+def _entry(entry: str) -> tuple[str, ...]:
+    """Return the words of a blocklist's entry, which is asked for at every request."""
+    return tuple(map(str, _words(_seen(entry), _FOLDED)))
 
 
 def blocked_word(text: str, blocklist: Iterable[str]) -> str | None:
@@ -109,20 +139,35 @@ def blocked_word(text: str, blocklist: Iterable[str]) -> str | None:
 
     An entry of several words matches them in that order with nothing between. One of three letters
     or more is also found where it is spelled out, and one in writing that puts no spaces between
-    words wherever it stands.
+    words wherever it stands. Digits and signs stand for letters where there is a letter among them;
+    without one they are a number, which only an entry of the same number blocks.
     """
-    # A one is an i to some and an l to others.
-    readings = [words_of(text), words_of(_seen(text).translate(_ONE_AS_L))]
+    seen = _seen(text)
+    readings = [_Reading.of(_words(seen, folding)) for folding in (_FOLDED, _FOLDED_ONE_AS_L)]
     for entry in blocklist:
-        wanted = _folded_entry(entry)
-        phrase, letters = " ".join(wanted), "".join(wanted)
-        for words in readings:
-            if not letters:
-                continue
-            if f" {phrase} " in f" {' '.join(words)} ":
-                return entry
-            if len(letters) > 2 and letters in _spelled_out(words):
-                return entry
-            if _UNSPACED.search(letters) and letters in "".join(words):
-                return entry
+        wanted = _entry(entry)
+        if wanted and any(reading.has(wanted) for reading in readings):
+            return entry
     return None
+
+
+class _Reading(NamedTuple):
+    """A text as one looks for words in it: with spaces, single letters joined, and without."""
+
+    spaced: str
+    spelled: str
+    joined: str
+
+    @classmethod
+    def of(cls, words: list[_Word]) -> _Reading:
+        told = [str(word) for word in words]
+        return cls(f" {' '.join(told)} ", _spelled_out(words), "".join(told))
+
+    def has(self, wanted: tuple[str, ...]) -> bool:
+        """Return whether the words of an entry stand in the text."""
+        if f" {' '.join(wanted)} " in self.spaced:
+            return True
+        letters = "".join(wanted)
+        if len(letters) > 2 and letters in self.spelled:
+            return True
+        return bool(_UNSPACED.search(letters)) and letters in self.joined

@@ -27,6 +27,7 @@ from bot.blocklist import blocked_word, fold
         "🇬🇴🇷🇪",
         "🅶🅾🆁🅴",
         "90r3",
+        "g 0 r 3",
     ],
 )
 def test_a_blocked_word_is_found_however_it_is_dressed(text: str) -> None:
@@ -43,6 +44,30 @@ def test_only_whole_words_count(text: str) -> None:
 )
 def test_a_one_is_read_both_ways(text: str, entry: str) -> None:
     assert blocked_word(f"a {text} b", [entry]) == entry
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("driving down route 66 at sunset", "88"),
+        ("BB-8 in the desert", "88"),
+        ("white bg, a cat", "69"),
+        ("summer of 89", "bg"),
+        ("a 55 year old man", "SS"),
+        ("a $5 bill", "ss"),
+        ("455 nm laser", "ass"),
+        ("dressed as a pirate", "45"),
+        ("rooms 4 5 5", "ass"),
+        ("11 cats", "ll"),
+    ],
+)
+def test_numbers_and_prices_are_no_words_and_words_no_numbers(text: str, entry: str) -> None:
+    assert blocked_word(text, [entry]) is None
+
+
+@pytest.mark.parametrize("text", ["1488", "a 1488 b", "1 4 8 8", "１４８８"])
+def test_a_number_is_blocked_by_itself(text: str) -> None:
+    assert blocked_word(text, ["1488"]) == "1488"
 
 
 @pytest.mark.parametrize(
