@@ -214,7 +214,8 @@ async def connected(
 def freeze_loaded() -> None:
     """Spare the garbage collector what is loaded by now and stays: modules, model, command tree.
 
-    A full collection of them took 90 ms and more, in which the event loop stood still.
+    A full collection of them took 90 ms and more, in which the event loop stood still. Weights that
+    make room for others later are released without it: see `bot.models.loader.release`.
     """
     gc.collect()
     gc.freeze()

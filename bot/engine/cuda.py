@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
 from bot.engine.pipeline import TurboPipeline, inference
 from bot.engine.sample import DecodedPictures, TurboSample
 from bot.engine.vae import DECODE_CHUNK
-from bot.models.loader import LoadedModel
+from bot.models.loader import LoadedModel, release
 from bot.models.tiny import cache_folder
 from bot.request import Draw, Pixels
 
@@ -30,6 +31,10 @@ SETTLE_SECONDS = 0.5
 
 COMPILE_TOLERANCE = 0.02
 """Root mean square of what compiled blocks may change in fp16, as a share of the output's own."""
+
+
+_CAPTURING = threading.RLock()
+"""Held while graphs are made: PyTorch allows one capture at a time in a process."""
 
 
 @dataclass(slots=True)
@@ -54,22 +59,33 @@ class CudaCapture:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._pool = torch.cuda.graph_pool_handle()
+        # By default all captures of a process share a stream of the device that was first to have
+        # one, on which nothing of what another device does is captured.
+        self._stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, call: Callable[[], Tensors]) -> Replay:
         """Warm up `call`, then capture it."""
+        with _CAPTURING:
+            self._warm_up(call)
+            graph = torch.cuda.CUDAGraph()
+            # thread_local: other devices' threads may allocate while this one captures.
+            with torch.cuda.graph(
+                graph,
+                pool=self._pool,
+                stream=self._stream,
+                capture_error_mode="thread_local",
+            ):
+                outputs = call()
+        return CudaReplay(graph, outputs)
+
+    def _warm_up(self, call: Callable[[], Tensors]) -> None:
         # Libraries choose kernels and allocate workspaces on first calls, which must not be
         # captured; PyTorch asks for that to happen on another stream than the default one.
-        side: torch.cuda.Stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._stream):
             for _ in range(2):
                 call()
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # thread_local: other devices' threads may allocate while this one captures.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = call()
-        return CudaReplay(graph, outputs)
+        torch.cuda.current_stream(self.device).wait_stream(self._stream)
 
 
 class CudaPipeline(TurboPipeline):
@@ -121,7 +137,16 @@ class CudaPipeline(TurboPipeline):
         """Capture one more graph, or compile after a lull; False when all is done or must wait."""
         if self._graphs is None or 0.0 < idle_seconds < SETTLE_SECONDS:
             return False
-        if self._graphs.capture_next():
+        # Requests must not wait for what another device makes, which may hang besides.
+        if not _CAPTURING.acquire(blocking=False):
+            return False
+        try:
+            return self._improve(self._graphs, idle_seconds)
+        finally:
+            _CAPTURING.release()
+
+    def _improve(self, graphs: GraphSet, idle_seconds: float) -> bool:
+        if graphs.capture_next():
             return True
         if self._compile_blocks and idle_seconds >= QUIET_SECONDS:
             self._compile_blocks = False
@@ -149,11 +174,14 @@ class CudaPipeline(TurboPipeline):
         usable.copy_(pictures.usable, non_blocking=True)
         return CudaDecoded(pixels, usable, samples, _record())
 
+    @inference
     def redo(self, draw: Draw) -> Pixels:
         """Draw one picture again in full precision, then give the copy's memory back."""
+        copied = self.model.in_full_precision()
         try:
-            return super().redo(draw)
+            return TurboPipeline(copied, prompt_cache=self.prompt_cache).redo(draw)
         finally:
+            release(copied.unet, copied.vae)
             torch.cuda.empty_cache()
 
     def free_memory(self) -> None:

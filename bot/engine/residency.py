@@ -7,12 +7,14 @@ weights, and they are changed by the first who asks for others once nobody holds
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from bot import exit_codes
 from bot.engine.pipeline import TurboPipeline
 from bot.errors import StartupError, WeightsUnavailable
 from bot.models.loader import LoadedModel, free_device_memory
@@ -38,6 +40,7 @@ class Residency:
 
     `read` loads a model by name ("" is the first one) onto the device, and `wrap` makes a pipeline
     of it. Models that wait keep at most `waiting_bytes` of host memory; the rest are read anew.
+    What is read belongs to the residency, which releases its memory when it lets go of it.
     """
 
     def __init__(
@@ -107,6 +110,15 @@ class Residency:
             self._holders.discard(engine)
             self._changed.notify_all()
 
+    def __del__(self) -> None:
+        # The worker that drew with these weights was replaced, and its successor has its own: their
+        # memory is free now, and not when the collector finds them, if it ever does.
+        if sys.is_finalizing():
+            return
+        resident = [self.resident.model] if self.resident is not None else []
+        for model in (*resident, *self._waiting.values()):
+            model.discard()
+
     def leave(self, engine: Hashable) -> None:
         """Forget an engine that draws no more. Never waits: the event loop calls it."""
         # Both are single operations of built-in types, and so safe without the lock, which somebody
@@ -145,7 +157,10 @@ class Residency:
             self._until = now + max(LEAST_TURN, TURN_FOR_CHANGE * (now - started))
 
     def _load(self, name: str) -> None:
-        """Put the model `name` in the other one's place; put that back if it cannot be loaded."""
+        """Put the model `name` in the other one's place; put that back if it cannot be loaded.
+
+        Raises WeightsUnavailable then, or StartupError where neither can be had.
+        """
         before = self.weight_set.model
         started = self._clock()
         # Out of the waiting room first, so that two models can change places where there is room
@@ -155,11 +170,26 @@ class Residency:
         try:
             self._bring(name, coming)
         except Exception as error:
-            free_device_memory()
-            self._bring(before, self._waiting.pop(before, None))
             reason = str(error) if isinstance(error, StartupError) else repr(error)
-            raise WeightsUnavailable("model_unavailable", name=name, reason=reason) from error
-        log.info("Changed models, to %r, in %.1f s", name, self._clock() - started)
+            log.debug("The model %r cannot be brought in", name, exc_info=error)
+        else:
+            log.info("Changed models, to %r, in %.1f s", name, self._clock() - started)
+            return
+        # Outside the handler: the traceback would keep what there is of the model on the device,
+        # where the other one needs the room.
+        free_device_memory()
+        self._bring_back(before)
+        raise WeightsUnavailable("model_unavailable", name=name, reason=reason)
+
+    def _bring_back(self, name: str) -> None:
+        try:
+            self._bring(name, self._waiting.pop(name, None))
+        except Exception as error:
+            log.exception("The model %r cannot be brought back", name)
+            raise StartupError(
+                f"The model {name!r} cannot be brought back onto the device: {error}",
+                exit_code=exit_codes.MODEL,
+            ) from error
 
     def _put_away(self, name: str) -> None:
         """Free the device's memory of the resident model; keep it in the host's where it may be."""
@@ -173,19 +203,28 @@ class Residency:
         model.merger.forget()
         size = model.nbytes
         while self._waiting and self._waiting_size() + size > self.waiting_bytes:
-            self._waiting.popitem(last=False)
+            _, unused = self._waiting.popitem(last=False)
+            unused.discard()
         if size <= self.waiting_bytes:
             model.leave_device()
             self._waiting[name] = model
+        else:
+            model.discard()
         del pipeline, model
         free_device_memory()
 
     def _bring(self, name: str, model: LoadedModel | None) -> None:
-        if model is not None:
-            model.enter_device()
-        else:
-            model = self._read(name)
-        self.resident = self._wrap(model)
+        """Make a model the resident one; what cannot be is not kept, wherever it waited."""
+        try:
+            if model is not None:
+                model.enter_device()
+            else:
+                model = self._read(name)
+            self.resident = self._wrap(model)
+        except BaseException:
+            if model is not None:
+                model.discard()
+            raise
         self.weight_set = WeightSet(name)
 
     def _waiting_size(self) -> int:

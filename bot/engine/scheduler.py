@@ -76,7 +76,8 @@ class BatchScheduler:
     Each of `pipelines` is a function that loads a pipeline; it is called in the thread that will
     own the device, and again when that thread had to be replaced. `budget` bounds the UNet rows of
     one call: a number, or a function that measures it. A device call that takes longer than
-    `stall_seconds` is given up.
+    `stall_seconds` is given up, and once there was one that could draw, so is a worker that is not
+    ready after `patience_seconds`.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class BatchScheduler:
         max_per_guild: int = 256,
         max_per_member: int = 32,
         stall_seconds: float = 60.0,
+        patience_seconds: float = 600.0,
     ) -> None:
         if not pipelines:
             raise ValueError("At least one pipeline is needed.")
         self.stall_seconds = stall_seconds
+        self.patience_seconds = patience_seconds
         self._budget = budget
         self._backlog = Backlog(
             FairQueue(
@@ -294,26 +297,37 @@ class BatchScheduler:
             ticket.settle(EngineError(reason=type(error).__name__))
 
     async def _watch(self) -> None:
-        """Replace workers whose device call does not come back."""
+        """Replace workers whose device call does not come back; give up those that never begin."""
         while True:
             await asyncio.sleep(self.stall_seconds / 8)
             now = time.perf_counter()
             for worker in list(self._workers):
                 began = worker.call_started
                 if began is not None and now - began > self.stall_seconds:
-                    self._replace(worker)
+                    self._replace(worker, began)
+                elif self._is_overdue(worker, now):
+                    self._give_up(worker)
 
-    def _replace(self, worker: DeviceWorker[Any]) -> None:
+    def _is_overdue(self, worker: DeviceWorker[Any], now: float) -> bool:
+        """Tell whether a worker ought to be ready by now.
+
+        A first start may take its time: whoever started it is watching.
+        """
+        is_late = now - worker.hired > self.patience_seconds
+        return is_late and self._state == "ready" and worker not in self._ready
+
+    def _replace(self, worker: DeviceWorker[Any], began: float) -> None:
         """Fail what is inside the wedged call, and give the rest to a new thread."""
-        wedged = list(worker.call_jobs)
-        others = [job for job in worker.jobs if job not in wedged and not job.abandoned]
+        # First of all: a call that comes back this instant must not take jobs that nobody counts.
+        jobs = worker.hand_over()
+        wedged = list(worker.call_jobs) if worker.call_started == began else []
+        others = [job for job in jobs if job not in wedged and not job.abandoned]
         log.error(
             "%s has been inside one device call for over %g s with %d pictures; replacing it",
             worker.name,
             self.stall_seconds,
             len(wedged),
         )
-        worker.retire()
         self._workers.remove(worker)
         self._ready.discard(worker)
         self._counts.stalls += 1
@@ -321,6 +335,12 @@ class BatchScheduler:
         for job in wedged:
             job.owner.failed(job, EngineStalled(seconds=self.stall_seconds))
         self._hire(worker.make_pipeline, worker.name, others)
+
+    def _give_up(self, worker: DeviceWorker[Any]) -> None:
+        """Go on without a worker that is still loading: the next would wait behind the same."""
+        log.error("%s is not ready after %g s; giving it up", worker.name, self.patience_seconds)
+        worker.retire()
+        self._on_failed(worker, EngineStalled(seconds=self.patience_seconds))
 
     def _post(self, message: Callable[[], None]) -> None:
         assert self._loop is not None

@@ -79,6 +79,7 @@ class DeviceWorker(Generic[S]):
         self.batch_sizes: Counter[int] = Counter()
         self.batch: RunningBatch[S] = RunningBatch(max_rows=1)
         self.pipeline: Pipeline[S] | None = None
+        self.hired = time.perf_counter()
         self.call_started: float | None = None
         self.call_jobs: list[Job] = []
         self.held: list[Job] = []
@@ -94,6 +95,8 @@ class DeviceWorker(Generic[S]):
         self._budgets = Budgets(budget)
         self._spare_time = SpareTime(name, self._budgets)
         self._retired = threading.Event()
+        self._handing_over = threading.Lock()
+        self._handed_over: list[Job] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -111,6 +114,13 @@ class DeviceWorker(Generic[S]):
         if self.pipeline is not None:
             self.pipeline.leave()
         self._backlog.wake()
+
+    def hand_over(self) -> list[Job]:
+        """Retire, and return the jobs that were with this worker: the caller sees to them now."""
+        with self._handing_over:
+            self.retire()
+            self._handed_over = self.jobs
+        return self._handed_over
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False when it still runs."""
@@ -147,6 +157,15 @@ class DeviceWorker(Generic[S]):
         finally:
             if self.pipeline is not None:
                 self.pipeline.leave()
+            if self.retired:
+                self._fail_the_rest()
+
+    def _fail_the_rest(self) -> None:
+        """Fail what the thread took in the very instant of handing over, as nobody else has it."""
+        with self._handing_over:
+            rest = [job for job in self.jobs if job not in self._handed_over]
+        for job in rest:
+            job.owner.failed(job, EngineError(reason=Retired.__name__))
 
     def _turn(self, pipeline: Pipeline[S]) -> None:
         """Do what fits between two UNet calls, then one UNet call, then hand pictures out.

@@ -82,6 +82,10 @@ class LoadedModel:
         for part in self._parts:
             part.to(self.device)
 
+    def discard(self) -> None:
+        """Release the weights' memory at once, whoever still has the model: it draws no more."""
+        release(*self._parts)
+
     @property
     def _parts(self) -> list[Any]:
         stock = self.pipeline
@@ -89,7 +93,10 @@ class LoadedModel:
         return list({id(part): part for part in parts}.values())
 
     def in_full_precision(self) -> LoadedModel:
-        """Return a copy whose UNet and autoencoder are fp32, for one picture."""
+        """Return a copy whose UNet and autoencoder are fp32, for one picture.
+
+        Only these two are its own, to be released; the rest is this model's.
+        """
         return replace(
             self,
             unet=copy.deepcopy(self.unet).float(),
@@ -129,6 +136,14 @@ def default_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def release(*parts: Any) -> None:
+    """Release the memory of the parts' weights at once; they compute no more."""
+    # Modules refer to each other in circles, and what is loaded when the bot starts is frozen: the
+    # garbage collector comes to the former late and to the latter never.
+    for part in parts:
+        part.to("meta")
 
 
 def free_device_memory() -> None:

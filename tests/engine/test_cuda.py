@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from bot.engine import cuda
 from bot.engine.cuda import QUIET_SECONDS, CudaPipeline
@@ -16,6 +19,7 @@ from bot.engine.cuda_graphs import Tensors
 from bot.engine.pipeline import TurboPipeline
 from bot.engine.residency import Residency
 from bot.engine.seat import Seat
+from bot.errors import BadOutput
 from bot.models.loader import LoadedModel, load_model
 from bot.request import Draw, Pixels, WeightSet
 from tests.engine.conftest import run_alone
@@ -222,3 +226,60 @@ def test_compiled_blocks_are_left_behind_with_the_pipeline(
     assert any(block._compiled_call_impl for block in blocks)
     ours.close()
     assert not any(block._compiled_call_impl for block in blocks)
+
+
+def test_nobody_waits_for_what_another_device_captures(
+    capture: FakeCapture, model: LoadedModel
+) -> None:
+    ours = CudaPipeline(model, compile_blocks=False)
+    ours.prepare(1)
+    holding, done = threading.Event(), threading.Event()
+
+    def another() -> None:
+        with cuda._CAPTURING:
+            holding.set()
+            assert done.wait(10)
+
+    thread = threading.Thread(target=another)
+    thread.start()
+    assert holding.wait(10)
+    assert not ours.improve(0.0)
+    assert not ours.full_speed
+    done.set()
+    thread.join(10)
+    assert improve_fully(ours) > 0
+    assert ours.full_speed
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_the_copy_in_full_precision_is_gone_at_once(
+    capture: FakeCapture, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, bad: bool
+) -> None:
+    model = load_model(tiny_folder, device=torch.device("cpu"), dtype=torch.float16)
+    if bad:
+        with torch.no_grad():
+            model.vae.decoder.conv_out.weight.fill_(float("nan"))
+    copies: list[LoadedModel] = []
+    copied: list[StorageWeakRef] = []
+    in_full_precision = LoadedModel.in_full_precision
+
+    def noted(model: LoadedModel) -> LoadedModel:
+        copies.append(in_full_precision(model))
+        for part in (copies[-1].unet, copies[-1].vae):
+            weights = (*part.parameters(), *part.buffers())
+            copied.extend(StorageWeakRef(weight.untyped_storage()) for weight in weights)
+        return copies[-1]
+
+    emptied: list[bool] = []
+    monkeypatch.setattr(LoadedModel, "in_full_precision", noted)
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: emptied.append(all(each.expired() for each in copied))
+    )
+    ours = CudaPipeline(model, compile_blocks=False)
+    with pytest.raises(BadOutput) if bad else nullcontext():
+        ours.redo(Draw("a", 1, 64, 64))
+    assert copied
+    assert emptied == [True]
+    # What the copy shares with the model is still there.
+    parts = (model.unet, model.vae, model.pipeline.text_encoder, model.pipeline.text_encoder_2)
+    assert not any(weight.is_meta for part in parts for weight in part.parameters())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from bot.engine.launch import build_scheduler
 from bot.engine.pipeline import TurboPipeline
@@ -44,6 +45,30 @@ def loras(tiny_model: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> 
         save_peft(tiny_model.pipeline, home / "one.safetensors", seed=1),
         save_kohya(tiny_model.pipeline, home / "two.safetensors", seed=2),
     ]
+
+
+@pytest.fixture
+def freeze() -> Iterator[Callable[[], None]]:
+    """What the bot does once it is started: the collector then never looks at what is there."""
+
+    def collect_and_freeze() -> None:
+        gc.collect()
+        gc.freeze()
+
+    yield collect_and_freeze
+    gc.unfreeze()
+
+
+def stored(model: LoadedModel) -> list[StorageWeakRef]:
+    """Return what tells whether the memory of the weights is still in use."""
+    stock = model.pipeline
+    parts = (stock.unet, stock.vae, stock.text_encoder, stock.text_encoder_2)
+    weights = [weight for part in parts for weight in (*part.parameters(), *part.buffers())]
+    return [StorageWeakRef(weight.untyped_storage()) for weight in weights]
+
+
+def freed(weights: list[StorageWeakRef]) -> bool:
+    return all(each.expired() for each in weights)
 
 
 class Shelf:
@@ -129,6 +154,65 @@ def test_without_room_one_model_is_in_memory_at_a_time(
     assert shelf.residency.waiting == ()
 
 
+def test_the_first_model_is_freed_though_it_is_frozen(
+    folders: dict[str, str], freeze: Callable[[], None]
+) -> None:
+    shelf = Shelf(folders)
+    seat, sibling = Seat(shelf.residency), Seat(shelf.residency)
+    draw = Draw("a", 1, 64, 64)
+    run_alone(seat.pipeline, draw)
+    first = stored(seat.pipeline.model)
+    freeze()
+    assert sibling.use(WeightSet())
+    assert not seat.use(WeightSet("second"))
+    assert not any(each.expired() for each in first)
+    run_alone(sibling.pipeline, draw)
+    sibling.release()
+    assert seat.use(WeightSet("second"))
+    assert freed(first)
+    assert np.array_equal(run_alone(sibling.pipeline, draw)[1], run_alone(seat.pipeline, draw)[1])
+
+
+def test_a_frozen_model_that_is_evicted_from_waiting_is_freed(
+    folders: dict[str, str], freeze: Callable[[], None]
+) -> None:
+    size = load_model(Path(folders[""]), device=CPU).nbytes
+    shelf = Shelf(folders, waiting_bytes=size + size // 2)
+    seat = Seat(shelf.residency)
+    first = stored(seat.pipeline.model)
+    freeze()
+    seat.use(WeightSet("second"))
+    assert shelf.residency.waiting == ("",)
+    assert not any(each.expired() for each in first)
+    seat.use(WeightSet("third"))
+    assert shelf.residency.waiting == ("second",)
+    assert freed(first)
+
+
+def test_what_a_replaced_engine_had_is_freed_once_nobody_shares_it(
+    folders: dict[str, str], freeze: Callable[[], None]
+) -> None:
+    residency = Residency(
+        lambda name: load_model(Path(folders[name]), device=CPU),
+        TurboPipeline,
+        waiting_bytes=10**9,
+    )
+    left, right = Seat(residency), Seat(residency)
+    first = stored(left.pipeline.model)
+    left.use(WeightSet("second"))
+    left.release()
+    second = stored(left.pipeline.model)
+    freeze()
+    left.leave()
+    del left
+    run_alone(right.pipeline, Draw("a", 1, 64, 64))
+    right.leave()
+    assert not any(each.expired() for each in (*first, *second))
+    del right, residency
+    assert freed(first)
+    assert freed(second)
+
+
 def test_a_model_comes_back_from_waiting_as_it_was(
     folders: dict[str, str], loras: list[Lora]
 ) -> None:
@@ -204,6 +288,67 @@ def test_a_model_that_cannot_be_loaded_leaves_the_other_in(
     shelf.folders["gone"] = folders["second"]
     shelf.time += TRY_AGAIN
     assert seat.use(WeightSet("gone"))
+
+
+def test_a_model_that_is_too_large_makes_room_before_the_other_returns(
+    folders: dict[str, str],
+) -> None:
+    shelf = Shelf(folders)
+    seat = Seat(shelf.residency)
+    load = shelf.load
+    halfway: list[StorageWeakRef] = []
+
+    def crowded(name: str) -> LoadedModel:
+        if halfway and not freed(halfway):
+            raise torch.OutOfMemoryError(f"no room for {name!r}")
+        model = load(name)
+        if name == "second":
+            halfway.extend(stored(model))
+            raise torch.OutOfMemoryError("no room for all of it")
+        return model
+
+    shelf.residency._read = crowded
+    with pytest.raises(WeightsUnavailable, match="model_unavailable") as caught:
+        seat.use(WeightSet("second"))
+    assert "no room for all of it" in caught.value.details["reason"]
+    assert shelf.read == ["", "second", ""]
+    assert seat.use(WeightSet())
+    run_alone(seat.pipeline, Draw("a", 1, 64, 64))
+
+
+def test_a_waiting_model_that_is_too_large_leaves_no_half_of_it_on_the_device(
+    folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(folders, waiting_bytes=10**9)
+    seat = Seat(shelf.residency)
+    seat.use(WeightSet("second"))
+    second = stored(seat.pipeline.model)
+    seat.use(WeightSet())
+    enter_device = LoadedModel.enter_device
+
+    def crowded(model: LoadedModel) -> None:
+        if not freed(second):
+            raise torch.OutOfMemoryError("no room for all of it")
+        enter_device(model)
+
+    monkeypatch.setattr(LoadedModel, "enter_device", crowded)
+    with pytest.raises(WeightsUnavailable, match="model_unavailable"):
+        seat.use(WeightSet("second"))
+    assert shelf.read == ["", "second"]
+    assert seat.use(WeightSet())
+    run_alone(seat.pipeline, Draw("a", 1, 64, 64))
+
+
+def test_a_device_that_holds_neither_model_is_broken(folders: dict[str, str]) -> None:
+    shelf = Shelf(folders)
+    seat = Seat(shelf.residency)
+
+    def full(name: str) -> LoadedModel:
+        raise torch.OutOfMemoryError("no room at all")
+
+    shelf.residency._read = full
+    with pytest.raises(StartupError, match=r"cannot be brought back.*no room at all"):
+        seat.use(WeightSet("second"))
 
 
 def test_a_lora_that_does_not_fit_is_not_brought_a_model_for(

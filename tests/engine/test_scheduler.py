@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from bot.engine.backlog import Backlog, Job
+from bot.engine.fair_queue import FairQueue
 from bot.engine.null import NullDecoded, NullPipeline, NullSample
 from bot.engine.pipeline import TurboPipeline
 from bot.engine.scheduler import MAX_REPLACED, BatchScheduler
-from bot.engine.worker import FAILURES_IN_A_ROW
+from bot.engine.ticket import Ticket
+from bot.engine.worker import FAILURES_IN_A_ROW, DeviceWorker
 from bot.errors import (
     Abandoned,
     BadOutput,
@@ -303,6 +308,97 @@ async def test_what_the_wedged_worker_had_begun_besides_is_begun_anew() -> None:
     assert not isinstance(found[1 - inside], BaseException)
     wedged.gate.set()
     await scheduler.stop(1)
+
+
+async def test_a_call_that_comes_back_while_it_is_replaced_takes_no_more_jobs() -> None:
+    wedged, fresh = FakePipeline(), FakePipeline()
+    made = iter([wedged, fresh])
+    scheduler = BatchScheduler([lambda: next(made)], budget=1, stall_seconds=0.2)
+    await scheduler.start()
+    wedged.gate.clear()
+
+    class Handler(logging.Handler):
+        """Lets the call come back while the watchdog speaks of it."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if not wedged.gate.is_set():
+                wedged.gate.set()
+                time.sleep(0.2)
+
+    handler = Handler(logging.ERROR)
+    logging.getLogger("bot.engine.scheduler").addHandler(handler)
+    try:
+        tickets = [scheduler.submit([draw(n)], guild_id=1, user_id=1) for n in range(3)]
+        async with asyncio.timeout(20):
+            with pytest.raises(EngineStalled):
+                await tickets[0].result()
+            await asyncio.gather(*(ticket.result() for ticket in tickets[1:]))
+    finally:
+        logging.getLogger("bot.engine.scheduler").removeHandler(handler)
+    assert len(wedged.calls) == 1
+    await scheduler.stop(1)
+
+
+async def test_what_was_taken_in_the_instant_of_handing_over_is_told() -> None:
+    backlog = Backlog(FairQueue(max_pictures=9, max_per_guild=9, max_per_member=9))
+    told = threading.Event()
+    owner = Mock(failed=lambda job, error: told.set())
+    worker = DeviceWorker(FakePipeline, name="engine", backlog=backlog, supervisor=Mock())
+    take = worker._turns.take
+
+    def replaced_meanwhile(*arguments: Any) -> list[Job]:
+        assert worker.hand_over() == []
+        return take(*arguments)
+
+    worker._turns.take = replaced_meanwhile  # type: ignore[method-assign]
+    backlog.push([Job(draw(), 0, owner, 0.0)], guild=1, member=1, seconds_each=1)
+    worker.start()
+    assert await asyncio.to_thread(told.wait, 10)
+    assert worker.join(10)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_replacement_that_never_gets_ready_is_given_up(others: int) -> None:
+    wedged, loading = FakePipeline(), threading.Event()
+    makes = 0
+
+    def make() -> FakePipeline:
+        nonlocal makes
+        makes += 1
+        if makes > 1:
+            loading.wait(20)
+        return wedged
+
+    makers = [make, *[FakePipeline] * others]
+    scheduler = BatchScheduler(makers, budget=4, stall_seconds=0.2, patience_seconds=0.5)
+    try:
+        await scheduler.start()
+        await until(lambda: len(scheduler._ready) == 1 + others)
+        wedged.gate.clear()
+        waits: list[Ticket] = []
+        while not wedged.calls:
+            waits += [scheduler.submit([draw(width=w)], guild_id=1, user_id=1) for w in (64, 128)]
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            found = await asyncio.gather(*(one.result() for one in waits), return_exceptions=True)
+        assert any(isinstance(one, EngineStalled) for one in found)
+        await until(lambda: len(scheduler._workers) == others)
+        assert makes == 2
+        if others:
+            await scheduler.submit([draw()], guild_id=1, user_id=1).result()
+        else:
+            assert scheduler.stats().state == "failed"
+            assert any(type(one) is EngineError for one in found)
+            with pytest.raises(EngineError, match="no device is left"):
+                scheduler.submit([draw()], guild_id=1, user_id=1)
+        # Too late it is no more wanted.
+        loading.set()
+        await asyncio.sleep(0.1)
+        assert len(scheduler._ready) == others
+    finally:
+        loading.set()
+        wedged.gate.set()
+        await scheduler.stop(0)
 
 
 async def test_stopping_drains_then_refuses() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from safetensors.torch import save_file
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from bot import exit_codes
 from bot.engine.noise_schedule import NoiseSchedule
@@ -51,6 +53,24 @@ def test_tells_what_the_loop_must_know(folder: Path) -> None:
     assert model.noise_schedule.prediction_type == "epsilon"
     assert not any(weight.requires_grad for weight in model.unet.parameters())
     assert model.unet is model.pipeline.unet
+
+
+def test_discarded_weights_are_gone_even_where_the_collector_does_not_look(folder: Path) -> None:
+    model = load_model(folder, device=CPU)
+    stock = model.pipeline
+    stored = [
+        StorageWeakRef(weight.untyped_storage())
+        for part in (stock.unet, stock.vae, stock.text_encoder, stock.text_encoder_2)
+        for weight in (*part.parameters(), *part.buffers())
+    ]
+    nbytes = model.nbytes
+    gc.freeze()
+    try:
+        model.discard()
+        assert all(each.expired() for each in stored)
+    finally:
+        gc.unfreeze()
+    assert model.nbytes == nbytes
 
 
 def test_the_tiny_model_is_always_the_same(folder: Path, tmp_path: Path) -> None:
