@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import Console
 
 from bot import __version__, exit_codes, logs
 from bot.config import Settings, load_settings, settings_table
@@ -44,13 +45,25 @@ app.add_typer(models_cli)
 
 
 def _run(main: Coroutine[Any, Any, int | None]) -> None:
-    """Run `main` to its end or to SIGTERM or SIGINT, which cancel it so that it can drain."""
+    """Run `main` to its end or to SIGTERM or SIGINT, which cancel it so that it can drain.
+
+    Only the first signal counts.
+    """
 
     async def until_signalled() -> int | None:
         task = asyncio.ensure_future(main)
+        is_ending = False
+
+        def end() -> None:
+            # A second signal would cancel the drain itself, and with it every answer it waits for.
+            nonlocal is_ending
+            if not is_ending:
+                is_ending = True
+                task.cancel()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, end)
         try:
             return await task
         except asyncio.CancelledError:
@@ -351,11 +364,15 @@ def doctor(
     from bot.doctor import healthy, render, run_doctor
 
     checks = run_doctor(_settings(), online=online)
-    render(checks)
+    Console().print(render(checks))
     raise typer.Exit(exit_codes.OK if healthy(checks) else exit_codes.CONFIG)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    # `--help` is left to the benches, which parse their own options.
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
 def bench(context: typer.Context) -> None:
     """Measure the stock pipelines' way and ours, in turn; `bench --help` lists the options.
 

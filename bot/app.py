@@ -68,7 +68,7 @@ class App:
 
     async def sync(self) -> None:
         """Log in without connecting and upload the command tree. Raises StartupError."""
-        await self.bot.upload_tree(self.settings.token.get_secret_value())
+        await self.bot.upload_tree(token_of(self.settings))
 
     async def until_closed(self) -> None:
         """Return when the connection has ended; raises why, when that was not asked for."""
@@ -206,6 +206,8 @@ async def connected(
             # In this order, so that everyone who waits is answered while Discord still listens.
             await app.studio.drain(settings.drain_seconds)
             await app.bot.close()
+            # It may be waiting for a gateway that does not answer.
+            serving.cancel()
             await asyncio.gather(serving, ready, return_exceptions=True)
             # What Discord did not take in time fails now and is kept for /me.
             await app.studio.wait_until_idle(KEEP_SECONDS)

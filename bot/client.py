@@ -58,6 +58,9 @@ AUTHENTICATION_FAILED: Final = 4004
 GUILDS_SECONDS = 0.5
 """A shard is ready once no further guild came for this long. What comes later counts as well."""
 
+SHARD_PAUSE_SECONDS = 5.0
+"""How long a shard that could not connect at the start waits for its next attempt."""
+
 ACKS_AT_ONCE: Final = 40
 """Acknowledgements on their way at any time; each needs a connection of its own."""
 SHARDS_REFUSED: Final = (4010, 4011)
@@ -311,10 +314,44 @@ class TurboBot(commands.AutoShardedBot):
         with refusals():
             await self.start(token)
 
+    async def launch_shard(
+        self, gateway: yarl.URL, shard_id: int, *, initial: bool = False
+    ) -> None:
+        """Connect a shard, trying again until it is connected or the bot is closed.
+
+        discord.py's own method awaits itself for each new attempt, so that a gateway that stays
+        down for long enough ends in a RecursionError, and logs a traceback each time.
+        """
+        while not self.is_closed():
+            connecting = discord.gateway.DiscordWebSocket.from_client(
+                self, initial=initial, gateway=gateway, shard_id=shard_id
+            )
+            try:
+                socket = await asyncio.wait_for(connecting, timeout=self.shard_connect_timeout)
+            except Exception as error:
+                log.warning(
+                    "shard %d cannot reach the gateway (%s: %s): trying again in %g s",
+                    *(shard_id, type(error).__name__, error, SHARD_PAUSE_SECONDS),
+                    exc_info=log.isEnabledFor(logging.DEBUG),
+                )
+                initial = False
+                await asyncio.sleep(SHARD_PAUSE_SECONDS)
+            else:
+                # What discord.py's own method does; the names are private to its class.
+                queue = self._AutoShardedClient__queue  # type: ignore[attr-defined]
+                shard = discord.shard.Shard(socket, self, queue.put_nowait)
+                self._AutoShardedClient__shards[shard_id] = shard  # type: ignore[attr-defined]
+                shard.launch()
+                return
+
     async def upload_tree(self, token: str) -> None:
-        """Log in, which loads the cogs, and upload the command tree whether it changed or not."""
-        await self.login(token)
-        await self.sync_if_changed(force=True)
+        """Log in, which loads the cogs, and upload the command tree whether it changed or not.
+
+        Raises StartupError, with its documented exit code, where Discord does not take it.
+        """
+        with refusals():
+            await self.login(token)
+            await self.sync_if_changed(force=True)
 
     async def sync_if_changed(self, *, force: bool = False) -> bool:
         """Upload the command tree unless Discord has it already; Discord allows 200 creates a day.

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 KEEP_SECONDS: Final = 7 * 24 * 3600
 CLAIM_SECONDS: Final = 15.0
+ASKING_SECONDS: Final = 15 * 60
+"""How long a request that may have been taken over can still be answered: as a token lives."""
 FORGET_EVERY_SECONDS: Final = 3600.0
 REMEMBERED_ENDS: Final = 10_000
 """Ends that the store would not take and that are told it again; beyond this the oldest go."""
@@ -60,6 +62,7 @@ class Journal:
         self.claim_seconds = claim_seconds
         self.owner = secrets.token_hex(8)
         self._renewed_at = time.monotonic()
+        self._asks_until = self._renewed_at
         self._untold: dict[str, Callable[[], Awaitable[object]]] = {}
 
     async def accept(
@@ -91,6 +94,10 @@ class Journal:
             await asyncio.sleep(pause)
             began = time.monotonic()
             if await self._try("claims", self.store.renew_claims(self.owner, self.claim_seconds)):
+                now = time.monotonic()
+                if now - self._renewed_at >= self.claim_seconds:
+                    # Others may have taken what lapsed: only what they left has been renewed.
+                    self._asks_until = now + ASKING_SECONDS
                 self._renewed_at = began
                 await self._tell_ends()
                 pause = self.claim_seconds / 3
@@ -126,9 +133,10 @@ class Journal:
         """Return whether no other process has taken `job_id` over.
 
         That can only be where our claims lapsed, because the store was away or this process was
-        held up; otherwise nothing is asked.
+        held up, now or within `ASKING_SECONDS`; otherwise nothing is asked.
         """
-        if time.monotonic() - self._renewed_at < self.claim_seconds:
+        now = time.monotonic()
+        if now >= self._asks_until and now - self._renewed_at < self.claim_seconds:
             return True
         try:
             return await self.store.get_job(job_id) is None or await self.take(job_id)

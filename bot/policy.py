@@ -161,7 +161,7 @@ def resolve(
 
     Raises BadParameter naming the value and what is allowed instead.
     """
-    style = _style(wish.style or defaults.style, styles or {})
+    style = _style(wish, defaults, styles or {})
     prompt = wish.prompt.strip()
     if not prompt and not wish.sources:
         raise BadParameter("prompt_empty", name="prompt")
@@ -210,12 +210,16 @@ def resolve(
     )
 
 
-def _style(name: str | None, styles: Mapping[str, Style]) -> Style | None:
-    """Return the preset called `name`, however it is written."""
+def _style(wish: Wish, defaults: Defaults, styles: Mapping[str, Style]) -> Style | None:
+    """Return the preset that a member names, however it is written, or else the usual one.
+
+    One that is configured no more is passed over where nobody names it now.
+    """
+    name = defaults.style if wish.style is None else wish.style
     if not name:
         return None
     style = styles.get(name.strip().casefold())
-    if style is None:
+    if style is None and wish.style is not None and not wish.recalled:
         raise BadParameter(name="style", value=name[:40], allowed=", ".join(styles))
     return style
 

@@ -85,7 +85,7 @@ def wish_of_job(job: Job, *, models: Collection[str] = ()) -> Wish:
         guidance_scale=float(parameters.get("guidance_scale", 0.0)),
         seed=int(parameters.get("seed", 0)),
         strength=float(parameters.get("strength", 0.7)),
-        style=parameters.get("style"),
+        style=parameters.get("style") or "",
         model=model if model in models else None,
         sources=sources_of(parameters, job.job_id),
         private=bool(parameters.get("private", False)),
@@ -113,7 +113,7 @@ def wish_of_metadata(metadata: Metadata, *, models: Collection[str] = ()) -> Wis
         guidance_scale=metadata.guidance_scale,
         seed=metadata.seed,
         strength=metadata.strength,
-        style=metadata.style,
+        style=metadata.style or "",
         model=metadata.model if metadata.model in models else None,
         recalled=True,
     )

@@ -240,6 +240,7 @@ class Asker:
 class Wish:
     """What a member said, before defaults, ceilings and rules; None is "you choose".
 
+    An empty `style` is none, whatever the usual one is.
     `scale` multiplies the size that is chosen, for upscaling. A `recalled` wish repeats an earlier
     one: where less holds now, or more was run than asked for, its numbers are brought down.
     """

@@ -59,7 +59,7 @@ class Live(commands.Cog):
             strength=defaults.strength,
             steps=defaults.num_inference_steps,
             size=defaults.size,
-            style=defaults.style,
+            style=defaults.style or "",
         )
         panel = LivePanel(
             self.bot,

@@ -10,6 +10,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.imaging.encode import shrink_file
 from bot.replies import quote, text_view
 from bot.store import JobState
 from bot.words import say
@@ -57,19 +58,22 @@ class FetchKept(discord.ui.Button[Any]):
         """Send the kept pictures to their member and let go of them."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         store, user_id = self.panel.bot.store, interaction.user.id
-        kept = (await store.kept_pictures(user_id))[:KEPT_AT_ONCE]
-        files = []
-        for one in kept:
+        words = say(self.panel.locale, "me.here")
+        # One at a time: one that cannot be sent must not hold the others back.
+        for one in (await store.kept_pictures(user_id))[:KEPT_AT_ONCE]:
             data = await store.read_picture(one.picture_id, user_id=user_id)
-            if data is not None:
-                files.append(discord.File(io.BytesIO(data), filename=one.filename))
-        await interaction.followup.send(
-            say(self.panel.locale, "me.here" if files else "me.nothing_kept"),
-            files=files,
-            ephemeral=True,
-        )
-        for one in kept:
+            if data is None:
+                continue
+            # It was made for where it was asked, which may allow more than where it is fetched.
+            data, filename = await shrink_file(data, one.filename, interaction.filesize_limit)
+            file = discord.File(io.BytesIO(data), filename=filename)
+            await interaction.followup.send(words, file=file, ephemeral=True)
             await store.drop_picture(one.picture_id, user_id=user_id)
+            words = ""
+        if words:
+            await interaction.followup.send(
+                say(self.panel.locale, "me.nothing_kept"), ephemeral=True
+            )
 
 
 class Forget(discord.ui.Button[Any]):

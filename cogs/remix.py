@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import discord
@@ -9,6 +10,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import BadPicture
+from bot.imaging.metadata import Metadata
 from bot.replies import info_text, text_view
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from bot.words import say
@@ -64,7 +66,11 @@ class Remix(commands.Cog):
         defaults = await self.bot.studio.defaults_for(interaction.guild_id)
         await interaction.response.send_modal(
             RemixModal(
-                self.bot, pictures, locale=str(interaction.locale), strength=defaults.strength
+                self.bot,
+                pictures,
+                locale=str(interaction.locale),
+                strength=defaults.strength,
+                style=defaults.style,
             )
         )
 
@@ -77,8 +83,15 @@ class Remix(commands.Cog):
             raise BadPicture("no_picture_there")
         await interaction.response.defer(ephemeral=True, thinking=True)
         locale = str(interaction.locale)
-        found = [await self.bot.studio.read_metadata(one) for one in pictures[:MAX_COUNT]]
-        told = [info_text(one, locale=locale) for one in found if one is not None]
+        found = await asyncio.gather(
+            *(self.bot.studio.read_metadata(one) for one in pictures[:MAX_COUNT]),
+            return_exceptions=True,
+        )
+        faults = [one for one in found if isinstance(one, BaseException)]
+        # Of several, those that are there are told of.
+        if len(faults) == len(found) or not all(isinstance(one, BadPicture) for one in faults):
+            raise faults[0]
+        told = [info_text(one, locale=locale) for one in found if isinstance(one, Metadata)]
         message_text = "\n\n".join(told) or say(locale, "info.nothing")
         await interaction.edit_original_response(view=text_view(message_text))
 

@@ -132,6 +132,7 @@ class Results(commands.Cog):
                 [source],
                 locale=str(interaction.locale),
                 strength=defaults.strength,
+                style=defaults.style,
                 before=wish_of_job(job, models=self.bot.studio.models) if job else None,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
@@ -160,6 +161,8 @@ class Results(commands.Cog):
             return replace(
                 before, seed=None, count=1, size=None, strength=VARY_STRENGTH, sources=(source,)
             )
+        if before.scale >= UPSCALE:
+            raise NotAllowed("upscaled_already")
         return replace(
             before, count=1, size=None, scale=UPSCALE, strength=UPSCALE_STRENGTH, sources=(source,)
         )

@@ -79,3 +79,27 @@ def test_small_commands_print_and_end(command: str) -> None:
     done = turbocord(command)
     assert done.returncode == exit_codes.OK
     assert done.stdout.strip()
+
+
+def test_the_doctor_prints_what_it_looked_at(tmp_path: Path) -> None:
+    done = turbocord(
+        "doctor", TURBOCORD_DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/turbocord.db"
+    )
+    assert done.returncode == exit_codes.CONFIG, done.stderr
+    for check in ("Python", "Model", "Token", "Store"):
+        assert re.search(rf"^\S +{check} ", done.stdout, re.MULTILINE), done.stdout
+    assert "DISCORD_TOKEN is not set" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["bench"], ["--weights", "--device", "--rounds"]),
+        (["bench", "soak"], ["--interactions", "--guilds", "--seed"]),
+    ],
+    ids=["bench", "bench soak"],
+)
+def test_a_bench_lists_its_own_options(arguments: list[str], options: list[str]) -> None:
+    done = turbocord(*arguments, "--help")
+    assert done.returncode == exit_codes.OK, done.stderr
+    assert [one for one in options if one not in done.stdout] == []

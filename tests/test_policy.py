@@ -123,6 +123,22 @@ def test_of_several_roles_the_most_generous_limit_holds() -> None:
     assert quotas(GuildSettings(), frozenset({1})) == (None, None)
 
 
+def test_a_style_that_is_no_more_is_missed_by_who_names_it_now() -> None:
+    usual = Defaults(style="gone")
+    styles = {"pixel": Style("pixel", "{prompt}, pixel art")}
+    assert resolve(Wish(prompt="a"), ASKER, usual, styles).style is None
+    assert (
+        resolve(Wish(prompt="a", style="gone", recalled=True), ASKER, usual, styles).style is None
+    )
+    with pytest.raises(BadParameter):
+        resolve(Wish(prompt="a", style="gone"), ASKER, usual, styles)
+    named = resolve(Wish(prompt="a", style="Pixel"), ASKER, usual, styles).style
+    assert named is not None
+    assert named.name == "pixel"
+    none = Wish(prompt="a", style="")
+    assert resolve(none, ASKER, Defaults(style="pixel"), styles).style is None
+
+
 FIRST = ModelChoice("first", "first", size=512)
 FOUR = ModelChoice("four", "four", "four", steps=4, max_steps=4, guidance=1.5, size=1024)
 TWO = ModelChoice("two", "two", "two", steps=2, max_steps=2)

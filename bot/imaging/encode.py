@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Final
 
 from PIL import Image
@@ -108,13 +109,23 @@ async def shrink(result: ImageResult, max_bytes: int) -> ImageResult:
     return replace(result, pictures=tuple(pictures))
 
 
-def _shrunk(picture: Picture, job_id: str, limit: int) -> Picture:
-    metadata = read_metadata(picture.data)
-    with Image.open(io.BytesIO(picture.data), formats=("PNG", "WEBP")) as image:
+async def shrink_file(data: bytes, filename: str, max_bytes: int) -> tuple[bytes, str]:
+    """Return a finished picture's file and its name, at most `max_bytes` long, as `shrink` does."""
+    limit = max(max_bytes, MIN_BYTES)
+    if len(data) <= limit:
+        return data, filename
+    return await asyncio.to_thread(_fitted, data, limit), f"{PurePath(filename).stem}.webp"
+
+
+def _fitted(data: bytes, limit: int) -> bytes:
+    metadata = read_metadata(data)
+    with Image.open(io.BytesIO(data), formats=("PNG", "WEBP")) as image:
         rgb = image.convert("RGB")
-    data = next(
-        data for data in _smaller(rgb, metadata, tries_lossless=False) if len(data) <= limit
-    )
+    return next(one for one in _smaller(rgb, metadata, tries_lossless=False) if len(one) <= limit)
+
+
+def _shrunk(picture: Picture, job_id: str, limit: int) -> Picture:
+    data = _fitted(picture.data, limit)
     with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
         width, height = image.size
     filename = make_filename(job_id, picture.seed, "webp")

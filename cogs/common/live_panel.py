@@ -46,7 +46,7 @@ class LiveState:
     strength: float = 0.7
     steps: int = 2
     size: str = "square"
-    style: str | None = None
+    style: str = ""
     source: PictureSource | None = None
 
     def wish(self) -> Wish:
@@ -66,9 +66,13 @@ class LiveState:
 class LiveReply:
     """The `Reply` of one press: the picture replaces the panel's in one REST call."""
 
-    def __init__(self, panel: LivePanel, interaction: discord.Interaction[Any]) -> None:
+    def __init__(
+        self, panel: LivePanel, interaction: discord.Interaction[Any], *, defer_at: float
+    ) -> None:
+        """`defer_at` is the event loop's time at which the press must be acknowledged."""
         self.panel = panel
         self.interaction = interaction
+        self.defer_at = defer_at
         self.line = Line()
         self._deferring: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -84,7 +88,7 @@ class LiveReply:
         """Wait for nothing: a panel redraws one press at a time."""
 
     async def _defer(self) -> None:
-        await asyncio.sleep(DEFER_AFTER)
+        await asyncio.sleep(self.defer_at - asyncio.get_running_loop().time())
         async with self._lock:
             if not self.interaction.response.is_done():
                 await self.interaction.response.defer()
@@ -168,8 +172,10 @@ class LivePanel(Panel):
         self.state = state
         self._newest += 1
         mine = self._newest
+        # Waiting for its turn and drawing share the time until a press must be acknowledged.
+        defer_at = asyncio.get_running_loop().time() + DEFER_AFTER
         try:
-            async with asyncio.timeout(DEFER_AFTER):
+            async with asyncio.timeout_at(defer_at):
                 await self._turn.acquire()
         except TimeoutError:
             await interaction.response.defer()
@@ -179,7 +185,7 @@ class LivePanel(Panel):
                 if not interaction.response.is_done():
                     await interaction.response.defer()
                 return
-            reply = LiveReply(self, interaction)
+            reply = LiveReply(self, interaction, defer_at=defer_at)
             asker = asker_of(interaction)
             await self.bot.studio.draw(reply, self.state.wish(), asker, kind="live")
         finally:
@@ -228,7 +234,7 @@ class LivePanel(Panel):
             ),
         ]
         if self.styles:
-            none = (say(self.locale, "live.no_style"), None)
+            none = (say(self.locale, "live.no_style"), "")
             selects.append(
                 Choice(self, "style", [none, *((one, one) for one in self.styles)], state.style)
             )

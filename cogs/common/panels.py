@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Self
 
 import discord
 
@@ -24,6 +24,17 @@ class Panel(discord.ui.LayoutView):
         Whoever presses what they see while the redrawn panel is on its way must be understood.
         """
         return f"{self._key}:{control}"
+
+    def clear_items(self) -> Self:
+        """Take all items out; those on screen are understood until others stand in their place.
+
+        discord.py would drop a press on them while the redrawn panel is on its way.
+        """
+        shown = self.children
+        super().clear_items()
+        for item in shown:
+            item._update_view(self)
+        return self
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Act on a press only if no other process, and no earlier copy of it, has."""

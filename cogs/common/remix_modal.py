@@ -30,6 +30,7 @@ class RemixModal(Form):
         *,
         locale: str,
         strength: float,
+        style: str | None,
         before: Wish | None = None,
         parent: str | None = None,
         private: bool = False,
@@ -46,8 +47,10 @@ class RemixModal(Form):
             default=before.prompt if before else None,
             placeholder=say(locale, "modal.prompt_hint"),
         )
-        if before is not None and before.sources and before.strength is not None:
-            strength = before.strength
+        if before is not None:
+            style = before.style
+            if before.sources and before.strength is not None:
+                strength = before.strength
         self.strength: discord.ui.TextInput[Any] = discord.ui.TextInput(
             default=strength_text(strength), max_length=STRENGTH_LENGTH
         )
@@ -63,9 +66,7 @@ class RemixModal(Form):
             required=False,
             min_values=0,
             options=[
-                discord.SelectOption(
-                    label=name, value=name, default=before is not None and name == before.style
-                )
+                discord.SelectOption(label=name, value=name, default=name == style)
                 for name in list(bot.studio.styles)[:25]
             ],
         )
@@ -102,7 +103,7 @@ class RemixModal(Form):
             num_inference_steps=before.num_inference_steps,
             guidance_scale=before.guidance_scale,
             model=before.model,
-            style=self.style.values[0] if self.style.values else None,
+            style=self.style.values[0] if self.style.values else "",
             strength=strength,
             sources=(self.sources[chosen],),
             private=self.private,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 from bot.imaging.metadata import read_metadata
 from bot.store import GuildSettings
-from tests.e2e import Town, eventually, items, words
+from tests.e2e import Town, eventually, items, lawful_town, null_scheduler, words
 
 
 async def opened(place: Town, user: str = "cleo") -> dict[str, Any]:
@@ -99,6 +100,54 @@ async def test_ten_presses_in_a_second_end_on_the_last_state(place: Town) -> Non
         return "704×384" in words(await shown(place, panel))
 
     await eventually(last_state)
+
+
+async def test_a_press_while_the_redrawn_panel_is_uploaded_is_understood(place: Town) -> None:
+    panel = await opened(place)
+    (button,) = [one for one in items(panel["components"], 2) if one["label"] == "New seed"]
+    await place.member.fault("rest", "slow", route="*/callback", seconds=1.0, times=1)
+    pressed = []
+    for _ in range(2):
+        pressed.append(await place.member.press(panel["id"], button["custom_id"], user="cleo"))
+        await asyncio.sleep(0.5)
+    for one in pressed:
+        record = await place.member.wait_response(one, until="ack", timeout=30)
+        # It changes the panel, and nobody says that its controls have ended.
+        assert record["callback_type"] in (6, 7)
+
+
+async def test_waiting_and_drawing_share_the_seconds_of_a_press(tmp_path: Path) -> None:
+    async with lawful_town(tmp_path, scheduler=null_scheduler(step_seconds=0.95)) as place:
+        panel = await opened(place)
+        (button,) = [one for one in items(panel["components"], 2) if one["label"] == "New seed"]
+        # The second waits for the first and draws then: two seconds each.
+        pressed = [
+            await place.member.press(panel["id"], button["custom_id"], user="cleo")
+            for _ in range(2)
+        ]
+        for one in pressed:
+            record = await place.member.wait_response(one, until="ack", timeout=30)
+            assert record["error"] is None
+            assert record["ack_ms"] < 3000
+        assert await place.app.studio.wait_until_idle(20)
+
+
+async def test_no_style_can_be_chosen_where_there_is_a_usual_one(place: Town) -> None:
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    rules = GuildSettings(default_style="pixel")
+    await place.app.store.save_settings(int(guild["id"]), rules)
+    panel = await opened(place)
+    assert "style pixel" in words(panel)
+    select = items((await shown(place, panel))["components"], 3)[3]
+    (none,) = [one for one in select["options"] if one["label"].endswith(": none")]
+    pressed = await place.member.select(
+        panel["id"], select["custom_id"], [none["value"]], user="cleo"
+    )
+    await place.member.wait_response(pressed, timeout=30)
+    assert "style pixel" not in words(await shown(place, panel))
+    posted = (await press(place, panel, "Share"))["response"]
+    again = await place.press(posted["id"], "Reroll", user="ben")
+    assert "style pixel" not in words(again["response"])
 
 
 async def test_sharing_posts_it_with_the_controls_that_last(place: Town) -> None:

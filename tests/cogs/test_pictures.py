@@ -19,6 +19,7 @@ def message(*embeds: dict[str, Any], snapshots: tuple[Any, ...] = ()) -> Any:
         id=1,
         channel=SimpleNamespace(id=2),
         guild=None,
+        flags=discord.MessageFlags(),
         attachments=[],
         components=[],
         embeds=[discord.Embed.from_dict(one) for one in embeds],  # type: ignore[arg-type]

@@ -108,6 +108,21 @@ async def test_picture_info_reads_what_the_picture_tells(place: Town) -> None:
     assert "no drawing parameters" in words(record["response"])
 
 
+async def test_picture_info_tells_of_those_that_are_there(place: Town) -> None:
+    drawn = await place.command("/imagine prompt:a cat seed:11 count:2")
+    await place.member.fault("cdn", "error", status=404, times=1)
+    opened = await place.member.context_menu(
+        "Picture info", message=drawn["response"]["id"], user="cleo"
+    )
+    text = words((await place.member.wait_response(opened))["response"])
+    assert text.count("a cat") == 1
+    await place.member.fault("cdn", "error", status=404, times=2)
+    opened = await place.member.context_menu(
+        "Picture info", message=drawn["response"]["id"], user="cleo"
+    )
+    assert "gone" in words((await place.member.wait_response(opened))["response"])
+
+
 @pytest.fixture
 async def open_place(tmp_path: Path) -> AsyncIterator[Town]:
     async with town(tmp_path, message_content=True) as place:

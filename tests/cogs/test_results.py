@@ -45,6 +45,8 @@ async def test_vary_and_upscale_start_from_the_picture(place: Town) -> None:
     assert "strength 0.45" in words(varied["response"])
     upscaled = await place.press(first["id"], "Upscale ×2")
     assert "1024×1024" in words(upscaled["response"])
+    refused = await place.press(upscaled["response"]["id"], "Upscale ×2")
+    assert "as large as I draw" in words(refused["response"])
 
 
 async def test_remix_opens_a_form_filled_in_with_what_is_known(place: Town) -> None:
@@ -157,7 +159,11 @@ async def test_a_variation_in_a_conversation_between_members_is_drawn_again(plac
 async def keeping(place: Town) -> None:
     """Return once nothing is open, copies of sources included."""
     assert await place.app.studio.wait_until_idle(10)
-    await asyncio.sleep(0.1)
+
+    async def all_kept() -> bool:
+        return not place.app.studio.copies._keeping
+
+    await eventually(all_kept)
 
 
 async def test_what_ran_more_steps_than_may_be_asked_for_is_gone_on_from(place: Town) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bot.imaging.png_writer import write_png
 from bot.store import GuildSettings
 from cogs.common import settings_forms
 from tests.e2e import Town, eventually, items, words
+from tests.pictures import png
 
 
 async def panel_of(place: Town) -> dict[str, Any]:
@@ -182,6 +186,34 @@ async def test_me_shows_history_and_forgets(place: Town) -> None:
     assert "Forgotten: 1 requests" in words(page)
     record = await place.command("/me", user="cleo")
     assert "my secret cat" not in words(record["response"])
+
+
+async def test_a_kept_picture_that_is_too_large_here_holds_nothing_back(place: Town) -> None:
+    drawn = await place.command("/imagine prompt:a cat", user="cleo")
+    assert await place.app.studio.wait_until_idle(10)
+    (job,) = await place.app.store.jobs_of_user(
+        int(drawn["response"]["interaction_metadata"]["user"]["id"])
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    large = write_png(noise)
+    assert len(large) > 10 * 2**20
+    for data in (large, png()):
+        await place.app.store.keep_picture(
+            job_id=job.job_id, filename="cat.png", data=data, expires_at=time.time() + 600
+        )
+    me = await place.command("/me", user="cleo")
+    await place.member.press(me["response"]["id"], "Get kept pictures", user="cleo")
+
+    async def have_come() -> bool:
+        names = [
+            file["filename"]
+            for message in await place.member.messages("general", user="cleo")
+            for file in message["files"]
+        ]
+        return {"cat.webp", "cat.png"} <= set(names)
+
+    await eventually(have_come)
+    assert await place.app.store.kept_pictures(job.user_id) == []
 
 
 async def test_help_and_styles_are_told_in_the_member_s_language(place: Town) -> None:

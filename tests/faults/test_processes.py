@@ -12,7 +12,7 @@ import pytest
 from bot import exit_codes
 from bot.sandbox import Sandbox, SandboxClient
 from bot.store import Store
-from tests.e2e import MESSAGE_CONTENT, eventually
+from tests.e2e import MESSAGE_CONTENT, eventually, words
 from tests.faults.processes import START_SECONDS, Process, environment, running
 
 
@@ -99,3 +99,27 @@ async def test_sigterm_finishes_what_runs_and_ends_well(tmp_path: Path) -> None:
     assert record["response"]["files"]
     assert "Traceback" not in process.said
     assert sandbox.token not in process.said
+
+
+async def test_a_second_signal_costs_no_answer(tmp_path: Path) -> None:
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+    ):
+        env = environment(tmp_path, sandbox)
+        async with running(tmp_path, env) as process:
+            await connected(member, process, 1)
+            await member.fault("rest", "slow", route="*/callback", seconds=2.0, times=None)
+            sent = [
+                await member.command("/imagine prompt:a cat", user="ada", channel="general")
+                for _ in range(3)
+            ]
+            await asyncio.sleep(0.2)
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                process.kill(number)
+                await asyncio.sleep(0.3)
+            assert await process.code() == exit_codes.OK
+            records = [await member.wait_response(one, timeout=5) for one in sent]
+    for record in records:
+        assert record["response"]["files"] or words(record["response"])
+    assert "Traceback" not in process.said

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from discord.gateway import DiscordWebSocket
 
-from bot import exit_codes
+from bot import client, exit_codes
 from bot.app import connected
 from bot.errors import StartupError
 from bot.sandbox import Sandbox
@@ -179,3 +184,57 @@ async def test_a_store_that_is_no_database(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
         error = await refused(sandbox, tmp_path)
     assert error.exit_code == exit_codes.STORE
+
+
+async def test_a_gateway_that_is_down_for_long_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried more often than calls may be nested, and each failure is one line in the log."""
+    failures = sys.getrecursionlimit() + 100
+    attempts = 0
+    connect = DiscordWebSocket.from_client
+
+    async def from_client(*given: Any, **options: Any) -> DiscordWebSocket:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= failures:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return await connect(*given, **options)
+
+    monkeypatch.setattr(DiscordWebSocket, "from_client", from_client)
+    monkeypatch.setattr(client, "SHARD_PAUSE_SECONDS", 0.0)
+    async with (
+        Sandbox() as sandbox,
+        asyncio.timeout(60),
+        connected(settings_for(sandbox, tmp_path), scheduler=null_scheduler()) as app,
+    ):
+        assert list(app.bot.shards) == [0]
+    said = [record for record in caplog.records if "gateway" in record.getMessage()]
+    assert len(said) == failures
+    assert not any(record.exc_info or "\n" in record.getMessage() for record in said)
+    assert not [record for record in caplog.records if record.name == "discord.shard"]
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "says nothing"])
+async def test_who_waits_for_the_gateway_can_be_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_silent: bool
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gateway = f"ws://127.0.0.1:{server.getsockname()[1]}/"
+        if not is_silent:
+            server.close()
+
+        async def start(sandbox: Sandbox) -> None:
+            settings = settings_for(sandbox, tmp_path, gateway=gateway, shards="0/1")
+            async with connected(settings, scheduler=null_scheduler()):
+                pass
+
+        async with Sandbox() as sandbox:
+            starting = asyncio.create_task(start(sandbox))
+            await asyncio.sleep(3.0)
+            assert not starting.done()
+            assert is_silent or "shard 0 cannot reach the gateway" in caplog.text
+            starting.cancel()
+            await asyncio.wait({starting}, timeout=3.0)
+            assert starting.cancelled()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot.store import Store
 from tests.servers import PostgresServer, needs_postgres
@@ -19,6 +20,30 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def plans_of(store: Store, call: Awaitable[object]) -> dict[str, list[str]]:
+    """Return each statement of a call on a SQLite store, and the steps SQLite takes for it."""
+    seen: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(*arguments: object) -> None:
+        seen.append((arguments[2], arguments[3]))  # type: ignore[arg-type]  # as the driver gets them
+
+    engine = store.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        await call
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    plans = {}
+    async with store._reading() as connection:
+        for statement, parameters in seen:
+            if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+                rows = await connection.exec_driver_sql(
+                    f"EXPLAIN QUERY PLAN {statement}", parameters
+                )
+                plans[statement] = [row.detail for row in rows]
+    return plans
 
 
 @pytest.fixture(scope="session")

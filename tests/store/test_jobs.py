@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.errors import StoreError
 from bot.store import Job, JobState, PostedPicture, Store
-from tests.store.conftest import Clock
+from tests.store.conftest import Clock, plans_of
 
 TOKEN = "aW50ZXJhY3Rpb246c2VjcmV0"
 
@@ -310,3 +310,16 @@ async def test_what_a_member_deletes_is_in_no_file_any_more(tmp_path: Path) -> N
     assert not found()
     await store.close()
     assert not found()
+
+
+async def test_the_unfinished_are_found_without_going_through_all_jobs(sqlite_url: str) -> None:
+    store = await Store.open(sqlite_url)
+    for call in (store.unfinished_jobs(), store.unfinished_jobs(orphaned=True)):
+        (steps,) = (await plans_of(store, call)).values()
+        assert [step for step in steps if "jobs" in step] == [
+            "SCAN jobs USING INDEX ix_jobs_unfinished"
+        ]
+    plans = await plans_of(store, store.purge(0.0))
+    (steps,) = (steps for statement, steps in plans.items() if statement.startswith("UPDATE jobs"))
+    assert steps == ["SCAN jobs USING INDEX ix_jobs_unfinished"]
+    await store.close()

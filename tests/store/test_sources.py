@@ -7,7 +7,7 @@ import pytest
 from bot.errors import StoreError
 from bot.store import Store
 from bot.store.sources import MAX_SOURCES_PER_USER
-from tests.store.conftest import Clock
+from tests.store.conftest import Clock, plans_of
 
 
 async def accept(store: Store, job_id: str, user_id: int = 7) -> None:
@@ -74,3 +74,15 @@ async def test_a_source_of_an_unknown_job_is_not_kept(store: Store) -> None:
     with pytest.raises(StoreError) as caught:
         await store.keep_source("unknown", 0, b"x")
     assert caught.value.code == "store_conflict"
+
+
+async def test_the_bounds_are_kept_without_reading_a_single_picture(sqlite_url: str) -> None:
+    """A row's age lies behind its bytes, so that SQLite would have to go through them all."""
+    store = await Store.open(sqlite_url)
+    await accept(store, "0a")
+    plans = await plans_of(store, store.keep_source("0a", 0, b"x"))
+    (steps,) = plans.values()
+    over = [step for step in steps if "kept_sources" in step]
+    assert "SCAN kept_sources USING COVERING INDEX ix_kept_sources_age" in over
+    assert all("COVERING INDEX" in step for step in over)
+    await store.close()
