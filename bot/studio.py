@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bot.conversation import Outcome, Reply
@@ -25,6 +25,7 @@ from bot.errors import (
 )
 from bot.imaging.metadata import Metadata, read_metadata
 from bot.journal import Journal, Posted
+from bot.open_requests import OpenRequests
 from bot.policy import Defaults, Quotas, check, choose_model, on_flagged, quotas, resolve
 from bot.ratelimit import Remaining
 from bot.request import (
@@ -88,16 +89,14 @@ class Studio:
         self._accepted: set[str] = set()
         self.door = Door()
         self.taken_over = 0
-        self._open = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.open_requests = OpenRequests()
         self.is_draining = False
         self._is_stopped = False
 
     @property
     def running(self) -> int:
         """Requests that came in and are not answered yet."""
-        return self._open
+        return self.open_requests.count
 
     def is_working_on(self, job_id: str) -> bool:
         """Return whether `job_id` is being drawn or delivered here."""
@@ -110,36 +109,19 @@ class Studio:
         restarts.
         """
         self.is_draining = True
-        if self._open:
-            log.info("finishing %d requests, at most %g s", self._open, seconds)
+        if self.open_requests.count:
+            log.info("finishing %d requests, at most %g s", self.open_requests.count, seconds)
         await self.wait_until_idle(seconds)
         self._is_stopped = True
         for running in self._running.values():
             running.is_stopped = True
             running.task.cancel()
         if not await self.wait_until_idle(ANSWER_SECONDS):
-            log.error("stopping with %d requests unanswered", self._open)
+            log.error("stopping with %d requests unanswered", self.open_requests.count)
 
     async def wait_until_idle(self, seconds: float) -> bool:
         """Return whether every request was answered within `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count a request as open from its arrival to its answer."""
-        self._open += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._open -= 1
-            if not self._open:
-                self._idle.set()
+        return await self.open_requests.all_answered(seconds)
 
     def abandon(self, job_id: str, *, user_id: int | None = None) -> bool:
         """Stop working for `job_id`, if `user_id` asked for it or is None; say whether it ran."""
@@ -191,7 +173,7 @@ class Studio:
         A wish that takes work to know (a lookup, a download) is given as a coroutine function,
         which runs once the acknowledgement is under way.
         """
-        with contextlib.closing(reply), self._counted(), self.door.visit(reply):
+        with contextlib.closing(reply), self.open_requests.counted(), self.door.visit(reply):
             # Whoever came in the same moment is counted before anyone is promised anything.
             await asyncio.sleep(0)
             soon = self._soon(wish)
@@ -229,7 +211,7 @@ class Studio:
             # The guild's own limits let it pass once, and which roles they have is not known now.
             return replace(request, job_id=job.job_id), Quotas()
 
-        with self._counted():
+        with self.open_requests.counted():
             outcome = await self._see_through(reply, accept, kind=job.kind, job_id=job.job_id)
             return self._observed(outcome)
 
@@ -265,7 +247,7 @@ class Studio:
         The guild's rules and its channel may have changed since it was drawn, and hold anew.
         """
         job_id = "-"
-        with self._counted():
+        with self.open_requests.counted():
             try:
                 rules = await self.rules_for(asker.guild_id)
                 check(Wish(result.request.prompt, result.request.negative_prompt), asker, rules)

@@ -8,14 +8,16 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bot.engine.backlog import Backlog, Job
 from bot.engine.batch import Entry, RunningBatch
 from bot.engine.budgets import Budgets
 from bot.engine.costs import AT_ONCE, Costs, running_average
+from bot.engine.custody import Custody
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
 from bot.engine.spare_time import SpareTime
+from bot.engine.supervision import FAILURES_IN_A_ROW, DeviceBrokenError, Retired, Supervisor
 from bot.engine.turns import Turns
 from bot.errors import (
     EngineError,
@@ -33,27 +35,6 @@ R = TypeVar("R")
 
 PATIENCE_SECONDS = 0.05
 """How long a thread sleeps that has nothing to draw until others release the weights."""
-
-FAILURES_IN_A_ROW = 8
-"""After so many failed pictures and none drawn between, the device itself is taken to be broken."""
-
-
-class Supervisor(Protocol):
-    """Who is told how a worker fares. Called from the worker's thread."""
-
-    def worker_ready(self, worker: DeviceWorker[Any]) -> None:
-        """The model is loaded and the batch budget known."""
-
-    def worker_failed(self, worker: DeviceWorker[Any], error: BaseException) -> None:
-        """The worker could not start, or its thread ended for good."""
-
-
-class Retired(BaseException):
-    """The worker was replaced while it was inside a device call."""
-
-
-class DeviceBrokenError(BaseException):
-    """Nothing succeeds on the device any more. Not an Exception: no single call is to blame."""
 
 
 class DeviceWorker(Generic[S]):
@@ -82,8 +63,8 @@ class DeviceWorker(Generic[S]):
         self.hired = time.perf_counter()
         self.call_started: float | None = None
         self.call_jobs: list[Job] = []
-        self.held: list[Job] = []
         self._turns = Turns(backlog, inherited)
+        self._custody = Custody(self._turns)
         self._backlog = backlog
         self._supervisor = supervisor
         self._finished: list[Entry[S]] = []
@@ -95,8 +76,6 @@ class DeviceWorker(Generic[S]):
         self._budgets = Budgets(budget)
         self._spare_time = SpareTime(name, self._budgets)
         self._retired = threading.Event()
-        self._handing_over = threading.Lock()
-        self._handed_over: list[Job] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -106,7 +85,12 @@ class DeviceWorker(Generic[S]):
     @property
     def jobs(self) -> list[Job]:
         """All jobs that are with this worker, those it has not begun included."""
-        return [*self.held, *self._turns.inherited]
+        return self._custody.jobs
+
+    @property
+    def held(self) -> list[Job]:
+        """The jobs it has begun."""
+        return self._custody.held
 
     def retire(self) -> None:
         """Make the thread end as soon as it comes back to itself; it delivers nothing more."""
@@ -117,10 +101,7 @@ class DeviceWorker(Generic[S]):
 
     def hand_over(self) -> list[Job]:
         """Retire, and return the jobs that were with this worker: the caller sees to them now."""
-        with self._handing_over:
-            self.retire()
-            self._handed_over = self.jobs
-        return self._handed_over
+        return self._custody.hand_over(self.retire)
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread's end; False when it still runs."""
@@ -158,14 +139,8 @@ class DeviceWorker(Generic[S]):
             if self.pipeline is not None:
                 self.pipeline.leave()
             if self.retired:
-                self._fail_the_rest()
-
-    def _fail_the_rest(self) -> None:
-        """Fail what the thread took in the very instant of handing over, as nobody else has it."""
-        with self._handing_over:
-            rest = [job for job in self.jobs if job not in self._handed_over]
-        for job in rest:
-            job.owner.failed(job, EngineError(reason=Retired.__name__))
+                for job in self._custody.left_behind():
+                    job.owner.failed(job, EngineError(reason=Retired.__name__))
 
     def _turn(self, pipeline: Pipeline[S]) -> None:
         """Do what fits between two UNet calls, then one UNet call, then hand pictures out.
@@ -322,7 +297,7 @@ class DeviceWorker(Generic[S]):
             self._deliver(entry.job, pixels)
 
     def _deliver(self, job: Job, pixels: Pixels) -> None:
-        if not self._release(job):
+        if not self._custody.release(job):
             return
         self._failures = 0
         now = time.perf_counter()
@@ -387,7 +362,7 @@ class DeviceWorker(Generic[S]):
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._discard(job)
-        if not self._release(job):
+        if not self._custody.release(job):
             return
         if not isinstance(error, TurbocordError):
             self._failures += 1
@@ -402,20 +377,13 @@ class DeviceWorker(Generic[S]):
     def _drop_abandoned(self) -> None:
         for job in [job for job in self.held if job.abandoned]:
             self._discard(job)
-            self._release(job)
+            self._custody.release(job)
 
     def _discard(self, job: Job) -> None:
         for entry in self.batch.entries:
             if entry.job is job:
                 self.batch.discard(entry)
         self._finished = [entry for entry in self._finished if entry.job is not job]
-
-    def _release(self, job: Job) -> bool:
-        """Stop holding a job; False when it was not held any more."""
-        if job not in self.held:
-            return False
-        self.held.remove(job)
-        return True
 
     @contextmanager
     def _device_call(self, jobs: list[Job]) -> Iterator[None]:

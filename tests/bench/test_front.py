@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import _bench_bot
 from bot.bench import front
 from bot.sandbox import Sandbox
+from bot.sandboxed import bench_bot
 from tests.e2e import null_scheduler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 async def test_a_front_is_measured_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(front, "WARM", 4)
-    report = await front.measure(_bench_bot, null_scheduler(), pictures=8, at_once=4)
+    report = await front.measure(bench_bot, null_scheduler(), pictures=8, at_once=4)
     assert report.pictures == 8
     assert report.cpu_ms >= report.loop_cpu_ms > 0
     assert report.per_second > 0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import _bench_bot, _bench_sandbox, _null_bot
 from bot.bench import whole_bot
 from bot.bench.crowd import Crowd, Round, Seen
 from bot.bench.overhead import Cost, measured, overhead, ready_made, verdicts
+from bot.sandboxed import bench_bot, bench_sandbox, null_bot
 from tests.e2e import town
 
 MANY = {"member_images": 10**6, "guild_images": 10**6}
@@ -61,7 +61,7 @@ def test_a_target_is_met_or_missed() -> None:
 def test_one_command_measures_and_writes_it_down(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    starts = whole_bot.Starts(both=_null_bot, sandbox=_bench_sandbox, bot=_bench_bot)
+    starts = whole_bot.Starts(both=null_bot, sandbox=bench_sandbox, bot=bench_bot)
     path = tmp_path / "overhead.json"
     few = ["--pictures", "4", "--at-once", "2", "--burst", "4", "--model", ""]
     assert whole_bot.run(["overhead", *few, "--json", str(path)], starts) == 0
