@@ -328,7 +328,7 @@ class TurboBot(commands.AutoShardedBot):
             )
             try:
                 socket = await asyncio.wait_for(connecting, timeout=self.shard_connect_timeout)
-            except Exception as error:
+            except Exception as error:  # whatever it was, it may be over next time
                 log.warning(
                     "shard %d cannot reach the gateway (%s: %s): trying again in %g s",
                     *(shard_id, type(error).__name__, error, SHARD_PAUSE_SECONDS),

@@ -348,6 +348,9 @@ class Studio:
         self, reply: Reply, error: Exception, state: JobState, kind: str, job_id: str
     ) -> Outcome:
         code = error.code if isinstance(error, TurbocordError) else type(error).__name__
+        if job_id in self._accepted and not await self.journal.may_answer(job_id):
+            log.warning("job=%s kind=%s outcome=left to another process", job_id, kind)
+            return Outcome(kind, job_id, JobState.ABANDONED)
         try:
             await reply.refuse(error, job_id)
         except TurbocordError:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: names[item].split("/")[0] in SLOW)
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that other users may reach and write to, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="turbocord-public-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

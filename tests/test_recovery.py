@@ -167,17 +167,26 @@ async def test_a_refusal_counts_as_given_once_it_was_heard(studio: Any) -> None:
     assert await store.unfinished_jobs() == []
 
 
+class Failing(NullPipeline):
+    """Fails once a step has taken its time."""
+
+    def step(self, samples: Any) -> None:
+        super().step(samples)
+        raise ValueError("the engine went wrong")
+
+
+@pytest.mark.parametrize("pipeline", [NullPipeline, Failing])
 async def test_what_was_taken_over_while_it_was_drawn_is_left_to_who_took_it(
-    make_studio: MakeStudio, tmp_path: Path
+    make_studio: MakeStudio, tmp_path: Path, pipeline: type[NullPipeline]
 ) -> None:
-    """A process that was held up for longer than its claims last."""
-    studio = await make_studio(lambda: NullPipeline(step_seconds=0.3))
+    """A process that was held up for longer than its claims last has neither picture nor word."""
+    studio = await make_studio(lambda: pipeline(step_seconds=1.0))
     studio.journal = Journal(studio.journal.store, claim_seconds=CLAIM_SECONDS)
+    other = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
     reply = FakeReply()
     drawing = asyncio.create_task(studio.draw(reply, Wish(prompt="a cat"), ASKER, kind="imagine"))
     await reply.in_queue.wait()
     await asyncio.sleep(2 * CLAIM_SECONDS)
-    other = await Store.open(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
     assert await other.take_job(reply.queued_jobs[0], "another", 30.0)
     assert (await drawing).state is JobState.ABANDONED
     assert reply.is_closed

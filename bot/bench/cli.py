@@ -90,6 +90,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="turbocord bench",
         description="Compare the stock pipelines' way of drawing with turbocord's.",
+        epilog="Others, each with a --help of its own: overhead and soak measure the whole bot "
+        "over the wire, scale the way to engines on a Ray cluster, front a whole bot before one.",
     )
     parser.add_argument("--weights", choices=("full", "starter", "tiny"), default="starter")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0 or mps")

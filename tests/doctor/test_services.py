@@ -7,8 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,15 +118,6 @@ async def test_a_store_in_use_is_fine(tmp_path: Path) -> None:
 
     await store.set_value("still", "written")
     await store.close()
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """A folder that everybody may write to, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="turbocord-doctor-"))
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def test_a_file_that_can_only_be_read_fails(public_folder: Path) -> None:

@@ -112,13 +112,14 @@ async def test_a_check_that_breaks_gives_no_verdict_and_lives_on() -> None:
 
 async def test_patience_ends_and_what_nobody_waits_for_is_not_judged() -> None:
     judge = RedJudge()
-    async with checking(judge, patience_s=0.05) as check:
+    async with checking(judge, patience_s=0.3) as check:
         judge.gate.clear()
         with pytest.raises(CheckFailed):
             await check.judge([RED], Side.INPUT)
         with pytest.raises(CheckFailed):
             await check.judge([RED, RED], Side.INPUT)
         judge.gate.set()
+        check._patience_s = 10
         assert await check.judge([BLUE], Side.INPUT) == (False,)
     assert judge.calls == [1, 1]
 
@@ -147,6 +148,7 @@ async def test_a_call_that_does_not_come_back_is_told_however_long() -> None:
             assert check.stats().call_s > 0.01 * count
             assert check.stats().unanswered == count
         judge.gate.set()
+        check._patience_s = 10
         await check.judge([BLUE], Side.INPUT)
         assert (check.stats().unanswered, check.stats().call_s) == (0, 0)
 

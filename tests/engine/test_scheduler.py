@@ -20,8 +20,9 @@ from bot.engine.fair_queue import FairQueue
 from bot.engine.null import NullDecoded, NullPipeline, NullSample
 from bot.engine.pipeline import TurboPipeline
 from bot.engine.scheduler import MAX_REPLACED, BatchScheduler
-from bot.engine.supervision import FAILURES_IN_A_ROW, DeviceWorker
+from bot.engine.supervision import FAILURES_IN_A_ROW
 from bot.engine.ticket import Ticket
+from bot.engine.worker import DeviceWorker
 from bot.errors import (
     Abandoned,
     BadOutput,

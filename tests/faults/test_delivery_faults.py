@@ -283,7 +283,8 @@ async def test_a_lower_upload_limit_gets_a_smaller_picture(
     (answer,) = await answers_after(place, before)
     (file,) = answer["files"]
     job = await place.app.store.get_job(file["filename"].split("-")[1])
-    assert job is None or job.state is JobState.DONE
+    assert job is not None
+    assert job.state is JobState.DONE
     usual = (await seen(place))[0]["files"][0]["size"]
     assert file["size"] <= usual // 2
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,44 +84,46 @@ def seeds_of(messages: list[dict[str, Any]]) -> list[int]:
     return sorted(int(name.rsplit("-", 1)[1].split(".")[0]) for name in names)
 
 
-async def test_sigterm_finishes_what_runs_and_ends_well(tmp_path: Path) -> None:
+@asynccontextmanager
+async def answering_slowly(
+    folder: Path, *, requests: int, seconds: float
+) -> AsyncIterator[tuple[SandboxClient, Process, list[str]]]:
+    """Yield a member, a bot and the commands whose answers are on their way to Discord."""
     async with (
         Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
         sandbox.client() as member,
+        running(folder, environment(folder, sandbox)) as process,
     ):
-        env = environment(tmp_path, sandbox)
-        async with running(tmp_path, env) as process:
-            await connected(member, process, 1)
-            await member.fault("rest", "slow", route="*/callback", seconds=1.0, times=None)
-            sent = await member.command("/imagine prompt:a cat", user="ada", channel="general")
-            await asyncio.sleep(0.2)
-            process.kill(signal.SIGTERM)
-            assert await process.code() == exit_codes.OK
-            record = await member.wait_response(sent, timeout=5)
+        await connected(member, process, 1)
+        await member.fault("rest", "slow", route="*/callback", seconds=seconds, times=None)
+        sent = [
+            await member.command("/imagine prompt:a cat", user="ada", channel="general")
+            for _ in range(requests)
+        ]
+
+        async def all_are_answering() -> bool:
+            return (await member.faults())[0]["hits"] >= requests
+
+        await eventually(all_are_answering, timeout=60)
+        yield member, process, sent
+        assert "Traceback" not in process.said
+        assert sandbox.token not in process.said
+
+
+async def test_sigterm_finishes_what_runs_and_ends_well(tmp_path: Path) -> None:
+    async with answering_slowly(tmp_path, requests=1, seconds=1.0) as (member, process, (sent,)):
+        process.kill(signal.SIGTERM)
+        assert await process.code() == exit_codes.OK
+        record = await member.wait_response(sent, timeout=5)
     assert record["response"]["files"]
-    assert "Traceback" not in process.said
-    assert sandbox.token not in process.said
 
 
 async def test_a_second_signal_costs_no_answer(tmp_path: Path) -> None:
-    async with (
-        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
-        sandbox.client() as member,
-    ):
-        env = environment(tmp_path, sandbox)
-        async with running(tmp_path, env) as process:
-            await connected(member, process, 1)
-            await member.fault("rest", "slow", route="*/callback", seconds=2.0, times=None)
-            sent = [
-                await member.command("/imagine prompt:a cat", user="ada", channel="general")
-                for _ in range(3)
-            ]
-            await asyncio.sleep(0.2)
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-                process.kill(number)
-                await asyncio.sleep(0.3)
-            assert await process.code() == exit_codes.OK
-            records = [await member.wait_response(one, timeout=5) for one in sent]
+    async with answering_slowly(tmp_path, requests=3, seconds=2.0) as (member, process, sent):
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            process.kill(number)
+            await asyncio.sleep(0.3)
+        assert await process.code() == exit_codes.OK
+        records = [await member.wait_response(one, timeout=5) for one in sent]
     for record in records:
         assert record["response"]["files"] or words(record["response"])
-    assert "Traceback" not in process.said

@@ -6,12 +6,10 @@ import asyncio
 import itertools
 import logging
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +26,6 @@ from tests.servers import PostgresServer, free_port, needs_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """A folder other users may reach, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="turbocord-store-"))
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def opening(*arguments: str) -> list[str]:

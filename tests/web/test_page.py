@@ -271,7 +271,7 @@ async def test_markup_in_a_prompt_stays_words(enter: Enter) -> None:
 
 
 async def test_a_used_up_limit_is_waited_for(enter: Enter) -> None:
-    tab = await enter(quota=Quota(1, 2))
+    tab = await enter(quota=Quota(1, 10))
     await tab.type("one", delay=1)
     await tab.drawn("one")
     await tab.type(" two", delay=1)

@@ -86,7 +86,7 @@ async def test_a_wish_that_comes_late_does_not_undo_a_newer_one(service: ImageSe
 
 async def test_a_limit_is_waited_for_unless_it_never_ends(service: ImageService) -> None:
     outcomes: list[Outcome] = []
-    one = visitor(service, outcomes, Quota(1, 1))
+    one = visitor(service, outcomes, Quota(1, 4))
     await frames(one, Wish(prompt="one"), 1)
     waiting, done = await frames(one, Wish(prompt="two"), 2)
     assert waiting.waiting
@@ -96,7 +96,7 @@ async def test_a_limit_is_waited_for_unless_it_never_ends(service: ImageService)
 
 async def test_who_goes_on_typing_while_waiting_gets_the_newest(service: ImageService) -> None:
     outcomes: list[Outcome] = []
-    one = visitor(service, outcomes, Quota(1, 1))
+    one = visitor(service, outcomes, Quota(1, 4))
     await frames(one, Wish(prompt="one"), 1)
     overtaken = asyncio.create_task(frames(one, Wish(prompt="two"), 2))
     async with asyncio.timeout(10):
