@@ -201,6 +201,8 @@ class InteractionReply:
         """Say the place in the queue, at most twice, with a button to leave it."""
         for pause in (TELL_AFTER, TELL_AGAIN):
             await asyncio.sleep(pause)
+            # The acknowledgement may be late, and is what the words are put into.
+            await self.acknowledged()
             if ticket.done or ticket.estimate_seconds < TELL_AFTER or self.message_id is None:
                 return
             text = say(

@@ -80,6 +80,8 @@ async def test_a_wait_is_told_at_most_twice(
             await place.member.command(
                 "/imagine prompt:busy count:4 steps:4", user=user, channel="general"
             )
+        # However late the acknowledgement comes, it is waited for.
+        await place.member.fault("rest", "slow", route="*/callback", seconds=0.4, times=1)
         waiting = await place.member.command("/imagine prompt:mine", user="cleo", channel="general")
         record = await place.member.wait_response(waiting, until="files", timeout=60)
         told = [
