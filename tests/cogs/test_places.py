@@ -77,9 +77,10 @@ async def test_a_wait_is_told_at_most_twice(
     async with town(tmp_path, scheduler=scheduler, max_batch=1) as place:
         await place.command("/imagine prompt:warm", user="ben")
         for user in ("ada", "ben", "ben"):
-            await place.member.command(
+            busy = await place.member.command(
                 "/imagine prompt:busy count:4 steps:4", user=user, channel="general"
             )
+            await place.member.wait_response(busy, until="ack")
         # However late the acknowledgement comes, it is waited for.
         await place.member.fault("rest", "slow", route="*/callback", seconds=0.4, times=1)
         waiting = await place.member.command("/imagine prompt:mine", user="cleo", channel="general")
