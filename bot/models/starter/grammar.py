@@ -60,11 +60,12 @@ SCOPES: dict[str, Scope] = {
     "places": Scope(styled=0),
     "scenes": Scope(relations=0, landscapes=0.2, sizes=0.25, styled=0.3, bare=0.08),
     "full": Scope(bare=0.08),
-    # What the full scope leaves weakest: two kinds beside each other, and pixel art.
+    # What the full scope leaves weakest: two kinds beside each other, sizes, and pixel art.
     "weakest": Scope(
         counts=0.1,
-        relations=0.55,
+        relations=0.45,
         landscapes=0.1,
+        sizes=0.7,
         styled=0.3,
         styles=(*words.STYLES[1:], "pixel"),
         bare=0.05,
