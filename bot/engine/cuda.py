@@ -105,6 +105,7 @@ class CudaPipeline(TurboPipeline):
         )
         self._compile_blocks = compile_blocks
         self._compiled = False
+        self._compiled_well = False
         self._max_rows = 0
         self._graphs: GraphSet | None = None
         self._last_step: torch.cuda.Event | None = None
@@ -115,7 +116,7 @@ class CudaPipeline(TurboPipeline):
             return
         self._max_rows = max_rows
         capture = CudaCapture(self.device)
-        unet = GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows)
+        unet = self._graphed_unet(capture, max_rows)
         decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=DECODE_CHUNK)
         encode = GraphedCall("vae encode", self._encode_rows, capture, max_rows=DECODE_CHUNK)
         text = GraphedCall("text", self._prompts.encode_tokens, capture, max_rows=TEXT_ROWS)
@@ -203,6 +204,10 @@ class CudaPipeline(TurboPipeline):
                 module._compiled_call_impl = None
         super().close()
 
+    def _graphed_unet(self, capture: CudaCapture, max_rows: int) -> GraphedCall:
+        captured = self._compiled_rows if self._compiled_well else None
+        return GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows, captured=captured)
+
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
         if not self._compiled:
             return (self._eager(*inputs),)
@@ -248,13 +253,11 @@ class CudaPipeline(TurboPipeline):
         # First, so that the memory of both sets of graphs is never needed at the same time.
         old.release()
         torch.cuda.empty_cache()
-        graphed = GraphedCall(
-            "compiled unet", self._compiled_rows, CudaCapture(self.device), max_rows=old.buckets[-1]
-        )
+        self._compiled_well = True
+        graphed = self._graphed_unet(CudaCapture(self.device), old.buckets[-1])
         graphed.expect(*inputs)
         while graphed.capture_next():
             pass
-        graphed.eager = self._eager_rows
         self._graphs.calls[0] = graphed
         self._denoise = lambda *rows: graphed(*rows)[0]
         log.info(

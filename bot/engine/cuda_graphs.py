@@ -60,13 +60,23 @@ class GraphedCall:
     """A function of tensors that all have rows first, replayed where it is captured.
 
     What is not captured yet runs eagerly, so calls work from the start; `capture_next` is called
-    when there is time. Results are valid until the next call.
+    when there is time. Results are valid until the next call. `captured` is what graphs are made of
+    where that is another function than the one to run until then.
     """
 
-    def __init__(self, name: str, eager: Call, capture: Capture, *, max_rows: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        eager: Call,
+        capture: Capture,
+        *,
+        max_rows: int,
+        captured: Call | None = None,
+    ) -> None:
         self.name = name
-        self.eager = eager
         self.buckets = buckets_up_to(max_rows)
+        self._eager = eager
+        self._captured = captured or eager
         self._capture = capture
         self._shapes: dict[Signature, _Shape] = {}
 
@@ -77,7 +87,7 @@ class GraphedCall:
         bucket = next((each for each in self.buckets if each >= rows), None)
         graph = shape.graphs.get(bucket) if bucket is not None else None
         if graph is None:
-            return self.eager(*inputs)
+            return self._eager(*inputs)
         for static, given in zip(shape.inputs, inputs, strict=True):
             static[:rows].copy_(given)
         graph.replay()
@@ -108,7 +118,7 @@ class GraphedCall:
             if not shape.wanted:
                 continue
             rows = shape.wanted.pop(0)
-            call = partial(self.eager, *(each[:rows] for each in shape.inputs))
+            call = partial(self._captured, *(each[:rows] for each in shape.inputs))
             try:
                 shape.graphs[rows] = self._capture(call)
             except (RuntimeError, torch.OutOfMemoryError) as error:

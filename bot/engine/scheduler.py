@@ -14,6 +14,7 @@ from typing import Any
 from bot.engine.backlog import Backlog, Job
 from bot.engine.fair_queue import FairQueue
 from bot.engine.protocol import Pipeline
+from bot.engine.supervision import Call
 from bot.engine.ticket import Ticket
 from bot.engine.worker import DeviceWorker
 from bot.errors import Abandoned, BadParameter, EngineError, EngineStalled, EngineStopping
@@ -76,8 +77,8 @@ class BatchScheduler:
     Each of `pipelines` is a function that loads a pipeline; it is called in the thread that will
     own the device, and again when that thread had to be replaced. `budget` bounds the UNet rows of
     one call: a number, or a function that measures it. A device call that takes longer than
-    `stall_seconds` is given up, and once there was one that could draw, so is a worker that is not
-    ready after `patience_seconds`.
+    `stall_seconds` is given up; so is one that loads or compiles after `patience_seconds`, and,
+    once there was one that could draw, a worker that is not ready by then.
     """
 
     def __init__(
@@ -302,11 +303,14 @@ class BatchScheduler:
             await asyncio.sleep(self.stall_seconds / 8)
             now = time.perf_counter()
             for worker in list(self._workers):
-                began = worker.call_started
-                if began is not None and now - began > self.stall_seconds:
-                    self._replace(worker, began)
+                call = worker.call
+                if call is not None and now - call.started > self._limit(call):
+                    self._replace(worker, call)
                 elif self._is_overdue(worker, now):
                     self._give_up(worker)
+
+    def _limit(self, call: Call) -> float:
+        return self.patience_seconds if call.overhaul else self.stall_seconds
 
     def _is_overdue(self, worker: DeviceWorker[Any], now: float) -> bool:
         """Tell whether a worker ought to be ready by now.
@@ -316,16 +320,17 @@ class BatchScheduler:
         is_late = now - worker.hired > self.patience_seconds
         return is_late and self._state == "ready" and worker not in self._ready
 
-    def _replace(self, worker: DeviceWorker[Any], began: float) -> None:
+    def _replace(self, worker: DeviceWorker[Any], call: Call) -> None:
         """Fail what is inside the wedged call, and give the rest to a new thread."""
         # First of all: a call that comes back this instant must not take jobs that nobody counts.
         jobs = worker.hand_over()
-        wedged = list(worker.call_jobs) if worker.call_started == began else []
+        wedged = call.jobs if worker.call is call else ()
         others = [job for job in jobs if job not in wedged and not job.abandoned]
         log.error(
-            "%s has been inside one device call for over %g s with %d pictures; replacing it",
+            "%s has been inside one %s for over %g s with %d pictures; replacing it",
             worker.name,
-            self.stall_seconds,
+            "overhaul" if call.overhaul else "device call",
+            self._limit(call),
             len(wedged),
         )
         self._workers.remove(worker)

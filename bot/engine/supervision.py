@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from bot.engine.backlog import Job
     from bot.engine.worker import DeviceWorker
 
 
@@ -22,8 +24,21 @@ class Supervisor(Protocol):
         """The worker could not start, or its thread ended for good."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call into the pipeline that has not come back; `started` is a `time.perf_counter`.
+
+    An overhaul changes the pipeline: it loads weights, compiles, captures or measures, which may
+    take far longer than drawing.
+    """
+
+    started: float
+    jobs: tuple[Job, ...] = ()
+    overhaul: bool = False
+
+
 class Retired(BaseException):
-    """The worker was replaced while it was inside a device call."""
+    """The worker was replaced while it was inside a call."""
 
 
 class DeviceBrokenError(BaseException):

@@ -17,15 +17,9 @@ from bot.engine.costs import AT_ONCE, Costs, running_average
 from bot.engine.custody import Custody
 from bot.engine.protocol import Decoded, Pipeline, Sample, unet_rows
 from bot.engine.spare_time import SpareTime
-from bot.engine.supervision import FAILURES_IN_A_ROW, DeviceBrokenError, Retired, Supervisor
+from bot.engine.supervision import FAILURES_IN_A_ROW, Call, DeviceBrokenError, Retired, Supervisor
 from bot.engine.turns import Turns
-from bot.errors import (
-    EngineError,
-    OutOfMemory,
-    StartupError,
-    TurbocordError,
-    WeightsUnavailable,
-)
+from bot.errors import EngineError, OutOfMemory, StartupError, TurbocordError, WeightsUnavailable
 from bot.request import Draw, Drawn, Pixels, WeightSet
 
 log = logging.getLogger(__name__)
@@ -61,8 +55,7 @@ class DeviceWorker(Generic[S]):
         self.batch: RunningBatch[S] = RunningBatch(max_rows=1)
         self.pipeline: Pipeline[S] | None = None
         self.hired = time.perf_counter()
-        self.call_started: float | None = None
-        self.call_jobs: list[Job] = []
+        self.call: Call | None = None
         self._turns = Turns(backlog, inherited)
         self._custody = Custody(self._turns)
         self._backlog = backlog
@@ -154,9 +147,9 @@ class DeviceWorker(Generic[S]):
             self._attending = False
             pipeline.attend(False)
             pipeline.release()
-        timeout = self._spare_time.use(
-            pipeline, self.batch, idle=idle, waiting=bool(len(self._turns))
-        )
+        waiting = bool(len(self._turns))
+        with self._watched(overhaul=True):
+            timeout = self._spare_time.use(pipeline, self.batch, idle=idle, waiting=waiting)
         # Starting can be cheap and decoding dear: whoever is let in first must not wait behind more
         # and more that are finished but for that.
         many = len(self._finished) >= AT_ONCE
@@ -209,20 +202,20 @@ class DeviceWorker(Generic[S]):
     def _use(self, pipeline: Pipeline[S], wanted: WeightSet) -> bool:
         """Take up the weights; False when others hold theirs still, or these cannot be had."""
         try:
-            if not pipeline.use(wanted):
-                pipeline.wait(PATIENCE_SECONDS)
-                return False
-            if wanted.model != self._budgets.model:
-                self._budgets.leave(self.costs, self.batch.max_rows)
-                self.costs, self.batch.max_rows = self._budgets.try_to_enter(pipeline)
+            with self._watched(overhaul=True):
+                ours = pipeline.use(wanted)
+                if ours and wanted.model != self._budgets.model:
+                    self._budgets.leave(self.costs, self.batch.max_rows)
+                    self.costs, self.batch.max_rows = self._budgets.try_to_enter(pipeline)
         except WeightsUnavailable as error:
             # Which model is in now is to be seen.
             self._budgets.leave(self.costs, self.batch.max_rows)
             pipeline.release()
             self._turns.refuse(wanted, error)
             return False
-        if self.retired:
-            raise Retired
+        if not ours:
+            pipeline.wait(PATIENCE_SECONDS)
+            return False
         if not self._attending:
             self._attending = True
             pipeline.attend(True)
@@ -325,7 +318,7 @@ class DeviceWorker(Generic[S]):
         Running out of memory halves the batch budget first.
         """
         try:
-            with self._device_call([job_of(thing) for thing in things]):
+            with self._watched([job_of(thing) for thing in things]):
                 return [call(things)]
         except Exception as error:
             if pipeline.is_out_of_memory(error):
@@ -386,14 +379,14 @@ class DeviceWorker(Generic[S]):
         self._finished = [entry for entry in self._finished if entry.job is not job]
 
     @contextmanager
-    def _device_call(self, jobs: list[Job]) -> Iterator[None]:
-        """Let the watchdog see the call; leave the thread when it was replaced meanwhile."""
-        self.call_jobs = jobs
-        self.call_started = started = time.perf_counter()
+    def _watched(self, jobs: Sequence[Job] = (), *, overhaul: bool = False) -> Iterator[None]:
+        """Let the watchdog see a call; leave the thread when it was replaced meanwhile."""
+        self.call = call = Call(time.perf_counter(), tuple(jobs), overhaul)
         try:
             yield
         finally:
-            self.call_started = None
-            self._busy += time.perf_counter() - started
+            self.call = None
+            if not overhaul:
+                self._busy += time.perf_counter() - call.started
             if self.retired:
                 raise Retired

@@ -138,6 +138,32 @@ def test_compiles_only_after_a_lull(
     assert draw_all(ours, [Draw("a", 1)])[0] is not None
 
 
+def test_compiled_blocks_are_used_again_after_running_out_of_memory(
+    capture: FakeCapture, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.unet, "compile_repeated_blocks", lambda fullgraph: None)
+    ours = CudaPipeline(model)
+    compiled, rows = ours._compiled_rows, []
+
+    def counted(*inputs: torch.Tensor) -> Tensors:
+        rows.append(len(inputs[0]))
+        return compiled(*inputs)
+
+    monkeypatch.setattr(ours, "_compiled_rows", counted)
+    ours.prepare(2)
+    improve_fully(ours)
+    assert ours.improve(QUIET_SECONDS)
+    rows.clear()
+    ours.free_memory()
+    # Served without until there is time to capture: that could set off a compilation.
+    assert draw_all(ours, [Draw("a", 1)])[0] is not None
+    ours.prepare(1)
+    assert not rows
+    improve_fully(ours)
+    assert set(rows) == {1}
+    assert draw_all(ours, [Draw("a", 1)])[0] is not None
+
+
 @pytest.mark.parametrize("wrong", ["raises", "differs"])
 def test_what_compiles_badly_is_not_used(
     capture: FakeCapture,

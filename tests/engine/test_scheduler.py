@@ -33,7 +33,7 @@ from bot.errors import (
     OutOfMemory,
     QueueFull,
 )
-from bot.request import Draw, Pixels
+from bot.request import Draw, Pixels, WeightSet
 from tests.engine.conftest import run_alone
 
 POISON = "poison"
@@ -356,6 +356,44 @@ async def test_what_was_taken_in_the_instant_of_handing_over_is_told() -> None:
     worker.start()
     assert await asyncio.to_thread(told.wait, 10)
     assert worker.join(10)
+
+
+@pytest.mark.parametrize("hanging", ["use", "improve"])
+async def test_an_overhaul_that_does_not_come_back_has_its_worker_replaced(hanging: str) -> None:
+    held, back = threading.Event(), threading.Event()
+
+    class Hanging(FakePipeline):
+        def use(self, weight_set: WeightSet) -> bool:
+            self._hang("use")
+            return super().use(weight_set)
+
+        def improve(self, idle_seconds: float) -> bool:
+            self._hang("improve")
+            return False
+
+        def _hang(self, where: str) -> None:
+            if where == hanging and not held.is_set():
+                held.set()
+                back.wait(20)
+
+    made = iter([Hanging(), FakePipeline()])
+    scheduler = BatchScheduler(
+        [lambda: next(made)], budget=1, stall_seconds=0.1, patience_seconds=1.0
+    )
+    try:
+        await scheduler.start()
+        tickets = [scheduler.submit([draw(n)], guild_id=1, user_id=1) for n in range(3)]
+        assert await asyncio.to_thread(held.wait, 10)
+        # It may take longer than drawing may.
+        await asyncio.sleep(0.5)
+        assert scheduler.stats().stalls == 0
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(ticket.result() for ticket in tickets))
+        assert scheduler.stats().stalls == 1
+        assert scheduler.stats().failed == 0
+    finally:
+        back.set()
+        await scheduler.stop(1)
 
 
 @pytest.mark.parametrize("others", [0, 1])
