@@ -162,10 +162,10 @@ def resolve(
     Raises BadParameter naming the value and what is allowed instead.
     """
     style = _style(wish, defaults, styles or {})
-    prompt = wish.prompt.strip()
+    prompt, negative_prompt = _text(wish.prompt), _text(wish.negative_prompt)
     if not prompt and not wish.sources:
         raise BadParameter("prompt_empty", name="prompt")
-    for text in (prompt, wish.negative_prompt):
+    for text in (prompt, negative_prompt):
         if len(text) > MAX_PROMPT:
             raise BadParameter("prompt_too_long", name="prompt", length=len(text), limit=MAX_PROMPT)
     strength = _within(
@@ -186,7 +186,7 @@ def resolve(
     steps = int(_within("steps", steps, 1, defaults.max_steps))
     return ImageRequest(
         prompt=prompt,
-        negative_prompt=wish.negative_prompt.strip(),
+        negative_prompt=negative_prompt,
         user_id=asker.user_id,
         guild_id=asker.guild_id,
         seed=random_seed() if wish.seed is None else int(_within("seed", wish.seed, 0, MAX_SEED)),
@@ -231,6 +231,11 @@ def _size(wish: Wish, defaults: Defaults) -> Size | None:
     if wish.size not in SIZES:
         raise BadParameter(name="size", value=wish.size, allowed=", ".join(SIZES))
     return SIZES[wish.size]
+
+
+def _text(written: str) -> str:
+    """Return a prompt that can be encoded: JSON may hold half of a surrogate pair."""
+    return written.encode("utf-8", "replace").decode().strip()
 
 
 def _within(name: str, value: float, low: float, high: float) -> float:

@@ -33,6 +33,11 @@ def test_the_article_s_defaults_fill_an_empty_wish() -> None:
     assert request.max_bytes == 1234
 
 
+def test_half_of_a_surrogate_pair_reaches_no_tokenizer() -> None:
+    request = resolve(Wish(prompt="a \ud800cat", negative_prompt="\udfff"), ASKER, Defaults())
+    assert (request.prompt, request.negative_prompt) == ("a ?cat", "?")
+
+
 def test_a_remix_leaves_the_size_to_the_source() -> None:
     request = resolve(Wish(prompt="snow", sources=(PICTURE,)), ASKER, Defaults())
     assert request.size is None

@@ -92,6 +92,8 @@ class Calibration:
             pass
         times = measure(pipeline, size=size, seconds=seconds)
         rows = choose_rows(times)
+        # A trial that ran out of memory took all graphs with it.
+        pipeline.prepare(rows)
         log.info(
             "Calibrated %s in %.1f s: %s; at most %d UNet rows a call",
             pipeline.device_name,

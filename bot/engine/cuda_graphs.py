@@ -54,14 +54,16 @@ class _Shape:
     inputs: Tensors
     graphs: dict[int, Replay]
     wanted: list[int]
+    call: Call
+    """What its graphs are made of."""
 
 
 class GraphedCall:
     """A function of tensors that all have rows first, replayed where it is captured.
 
     What is not captured yet runs eagerly, so calls work from the start; `capture_next` is called
-    when there is time. Results are valid until the next call. `captured` is what graphs are made of
-    where that is another function than the one to run until then.
+    when there is time. Results are valid until the next call. `captured` is what graphs of the
+    first kind of inputs are made of, where that is another function than the one to run until then.
     """
 
     def __init__(
@@ -103,7 +105,9 @@ class GraphedCall:
                 each[:1].expand(self.buckets[-1], *each.shape[1:]).clone() for each in inputs
             )
             # Largest first, so that smaller graphs fit into the memory pool it has made.
-            shape = _Shape(static, {}, list(reversed(self.buckets)))
+            # Other sizes come while serving, when nobody may wait for another compilation.
+            call = self._eager if self._shapes else self._captured
+            shape = _Shape(static, {}, list(reversed(self.buckets)), call)
             self._shapes[signature] = shape
         return shape
 
@@ -118,7 +122,7 @@ class GraphedCall:
             if not shape.wanted:
                 continue
             rows = shape.wanted.pop(0)
-            call = partial(self._captured, *(each[:rows] for each in shape.inputs))
+            call = partial(shape.call, *(each[:rows] for each in shape.inputs))
             try:
                 shape.graphs[rows] = self._capture(call)
             except (RuntimeError, torch.OutOfMemoryError) as error:

@@ -8,7 +8,7 @@ of Sheng et al., "Fairness in Serving Large Language Models", 2024).
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -20,7 +20,8 @@ T = TypeVar("T", bound=Hashable)
 class FairQueue(Generic[T]):
     """Waiting pictures of many guilds and members. Not thread-safe, reads no clock.
 
-    `max_pictures`, `max_per_guild` and `max_per_member` bound how many may wait.
+    `max_pictures`, `max_per_guild` and `max_per_member` bound how many may wait; a member counts in
+    all guilds together, or one account could fill the queue from many.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class FairQueue(Generic[T]):
         self._turns = TurnTaking()
         self._guilds: dict[Hashable, _Guild[T]] = {}
         self._homes: dict[T, tuple[Hashable, Hashable]] = {}
+        self._of_members: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
         return len(self._homes)
@@ -61,7 +63,7 @@ class FairQueue(Generic[T]):
             return
         home = self._guilds.get(guild)
         for scope, waiting, bound in (
-            ("member", len(home.lines.get(member, ())) if home else 0, self.max_per_member),
+            ("member", self._of_members[member], self.max_per_member),
             ("guild", home.size if home else 0, self.max_per_guild),
             ("server", len(self), self.max_pictures),
         ):
@@ -72,6 +74,7 @@ class FairQueue(Generic[T]):
             home = self._guilds[guild] = _Guild()
         self._turns.enter(guild)
         home.add(items, member)
+        self._of_members[member] += len(items)
         self._homes.update(dict.fromkeys(items, (guild, member)))
 
     def peek(self, among: Callable[[T], bool] | None = None) -> T | None:
@@ -127,7 +130,10 @@ class FairQueue(Generic[T]):
         return self._turns.before(guild, place, {g: home.size for g, home in self._guilds.items()})
 
     def _forget(self, item: T, guild: Hashable) -> None:
-        del self._homes[item]
+        _, member = self._homes.pop(item)
+        self._of_members[member] -= 1
+        if not self._of_members[member]:
+            del self._of_members[member]
         if not self._guilds[guild].size:
             del self._guilds[guild]
             self._turns.leave(guild)

@@ -148,7 +148,7 @@ class DeviceWorker(Generic[S]):
             pipeline.attend(False)
             pipeline.release()
         waiting = bool(len(self._turns))
-        with self._watched(overhaul=True):
+        with self._watched(overhaul=idle):
             timeout = self._spare_time.use(pipeline, self.batch, idle=idle, waiting=waiting)
         # Starting can be cheap and decoding dear: whoever is let in first must not wait behind more
         # and more that are finished but for that.
@@ -340,11 +340,12 @@ class DeviceWorker(Generic[S]):
         if len(jobs) > 1:
             rows = sum(unet_rows(job.draw) for job in jobs)
             self.batch.max_rows = max(1, min(self.batch.max_rows, rows) // 2)
-        pipeline.free_memory()
-        try:
-            pipeline.prepare(self.batch.max_rows)
-        except Exception:
-            log.exception("%s cannot get ready again for smaller batches", self.name)
+        with self._watched(overhaul=True):
+            pipeline.free_memory()
+            try:
+                pipeline.prepare(self.batch.max_rows)
+            except Exception:
+                log.exception("%s cannot get ready again for smaller batches", self.name)
         log.warning(
             "%s ran out of memory with %d pictures; at most %d UNet rows at once from now on",
             self.name,
@@ -386,7 +387,7 @@ class DeviceWorker(Generic[S]):
             yield
         finally:
             self.call = None
-            if not overhaul:
+            if call.jobs:
                 self._busy += time.perf_counter() - call.started
             if self.retired:
                 raise Retired

@@ -81,6 +81,21 @@ def test_memory_ends_the_trial() -> None:
     assert list(measure(small, size=64, clock=clock)) == [1, 2, 4]
 
 
+def test_gets_ready_again_after_a_trial_that_ran_out_of_memory(tmp_path: Path) -> None:
+    class Graphed(TimedPipeline):
+        ready_for = 0
+
+        def prepare(self, max_rows: int) -> None:
+            self.ready_for = max_rows
+
+        def free_memory(self) -> None:
+            self.ready_for = 0
+
+    small = Graphed(Clock(), base=0.02, each=0.0, memory=4)
+    rows = Calibration(tmp_path, "torch 1").measure(small, 64)
+    assert small.ready_for == rows > 0
+
+
 def test_remembers_per_model_and_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pipeline = TimedPipeline(Clock(), base=0.0, each=0.0)
 

@@ -100,6 +100,18 @@ def test_what_cannot_be_captured_stays_eager(caplog: pytest.LogCaptureFixture) -
     assert "No graph for double with 2 rows" in caplog.text
 
 
+def test_only_the_first_kind_of_inputs_is_captured_otherwise() -> None:
+    eager, compiled = Double(), Double()
+    call = GraphedCall("double", eager, FakeCapture(), max_rows=2, captured=compiled)
+    call(*inputs(1, width=3))
+    call(*inputs(1, width=5))
+    assert not compiled.rows
+    eager.rows.clear()
+    while call.capture_next():
+        pass
+    assert sorted(compiled.rows) == sorted(eager.rows) == [1, 2]
+
+
 def test_release_returns_to_eager() -> None:
     double, capture = Double(), FakeCapture()
     call = GraphedCall("double", double, capture, max_rows=2)

@@ -86,6 +86,18 @@ def test_refuses_whole_requests_and_says_when_to_come_back(
     queue.push([3], guild="g", member="m")
 
 
+def test_a_member_counts_in_all_guilds_together() -> None:
+    queue: FairQueue[int] = FairQueue(max_per_member=3)
+    queue.push([1, 2], guild="g", member="m")
+    with pytest.raises(QueueFull, match="queue_full_member"):
+        queue.push([3, 4], guild="h", member="m")
+    queue.push([3, 4], guild="h", member="n")
+    queue.pop()
+    queue.push([5, 6], guild="h", member="m")
+    queue.clear()
+    assert not queue._of_members
+
+
 def test_what_does_not_fit_stays_first() -> None:
     queue = queue_of(("g", "m", 2))
     assert queue.pop(lambda item: item[2] > 0) is None

@@ -358,7 +358,7 @@ async def test_what_was_taken_in_the_instant_of_handing_over_is_told() -> None:
     assert worker.join(10)
 
 
-@pytest.mark.parametrize("hanging", ["use", "improve"])
+@pytest.mark.parametrize("hanging", ["use", "improve", "free_memory"])
 async def test_an_overhaul_that_does_not_come_back_has_its_worker_replaced(hanging: str) -> None:
     held, back = threading.Event(), threading.Event()
 
@@ -371,17 +371,22 @@ async def test_an_overhaul_that_does_not_come_back_has_its_worker_replaced(hangi
             self._hang("improve")
             return False
 
+        def free_memory(self) -> None:
+            self._hang("free_memory")
+
         def _hang(self, where: str) -> None:
             if where == hanging and not held.is_set():
                 held.set()
                 back.wait(20)
 
-    made = iter([Hanging(), FakePipeline()])
+    made = iter([Hanging(most_rows=0 if hanging == "free_memory" else 1), FakePipeline()])
     scheduler = BatchScheduler(
         [lambda: next(made)], budget=1, stall_seconds=0.1, patience_seconds=1.0
     )
     try:
         await scheduler.start()
+        if hanging == "improve":
+            assert await asyncio.to_thread(held.wait, 10)
         tickets = [scheduler.submit([draw(n)], guild_id=1, user_id=1) for n in range(3)]
         assert await asyncio.to_thread(held.wait, 10)
         # It may take longer than drawing may.
