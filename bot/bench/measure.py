@@ -135,7 +135,7 @@ async def run(options: argparse.Namespace) -> None:
     if options.side == "ours":
         try:
             figures["floor"] = floor(folder, options.device, options.size, cache)
-        except RuntimeError:
+        except Exception:
             log.exception("The floor cannot be measured")
     out = Path(options.out)
     np.savez_compressed(out / f"{options.side}.npz", *pictures)

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
 from bot.engine.pipeline import TurboPipeline, inference
@@ -104,7 +106,8 @@ class CudaPipeline(TurboPipeline):
             "TORCHINDUCTOR_CACHE_DIR", str((cache or cache_folder()) / "inductor")
         )
         self._compile_blocks = compile_blocks
-        self._compiled = False
+        self._capture: CudaCapture | None = None
+        self._compiled: dict[nn.Module, Callable[..., Any]] = {}
         self._compiled_well = False
         self._max_rows = 0
         self._graphs: GraphSet | None = None
@@ -115,7 +118,7 @@ class CudaPipeline(TurboPipeline):
         if max_rows <= self._max_rows:
             return
         self._max_rows = max_rows
-        capture = CudaCapture(self.device)
+        self._capture = capture = CudaCapture(self.device)
         unet = self._graphed_unet(capture, max_rows)
         decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=DECODE_CHUNK)
         encode = GraphedCall("vae encode", self._encode_rows, capture, max_rows=DECODE_CHUNK)
@@ -197,11 +200,7 @@ class CudaPipeline(TurboPipeline):
         if self._graphs is not None:
             self._graphs.release()
         self._graphs = None
-        if self._compiled:
-            for module in self.model.unet.modules():
-                # What `compile_repeated_blocks` sets; a pipeline made of these weights later is to
-                # begin eagerly, as ever.
-                module._compiled_call_impl = None
+        self._compiled.clear()
         super().close()
 
     def _graphed_unet(self, capture: CudaCapture, max_rows: int) -> GraphedCall:
@@ -209,14 +208,18 @@ class CudaPipeline(TurboPipeline):
         return GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows, captured=captured)
 
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
-        if not self._compiled:
-            return (self._eager(*inputs),)
-        # Sizes that are not captured yet must not set off another compilation while serving.
-        with torch.compiler.set_stance("force_eager"):
-            return (self._eager(*inputs),)
+        return (self._eager(*inputs),)
 
     def _compiled_rows(self, *inputs: torch.Tensor) -> Tensors:
-        return (self._eager(*inputs),)
+        # Anywhere else the blocks are eager: sizes that are not captured yet must not set off
+        # another compilation while serving.
+        for block, compiled in self._compiled.items():
+            block._compiled_call_impl = compiled
+        try:
+            return (self._eager(*inputs),)
+        finally:
+            for block in self._compiled:
+                block._compiled_call_impl = None
 
     def _encode_rows(self, pixels: torch.Tensor) -> Tensors:
         return (self._codec.encode_eagerly(pixels),)
@@ -236,9 +239,14 @@ class CudaPipeline(TurboPipeline):
         (sample,) = self.start([Draw("", 0, size, size, num_inference_steps=1)])
         inputs = self._rows([sample])
         (expected,) = self._eager_rows(*inputs)
-        self._compiled = True
         try:
+            # Every device, model and number of rows compiles the same few functions anew.
+            torch._dynamo.config.recompile_limit = 64
             self.model.unet.compile_repeated_blocks(fullgraph=True)
+            for module in self.model.unet.modules():
+                if module._compiled_call_impl is not None:
+                    self._compiled[module] = module._compiled_call_impl
+                    module._compiled_call_impl = None
             (compiled,) = self._compiled_rows(*inputs)
         except Exception:
             log.exception("The blocks cannot be compiled; going on without")
@@ -249,12 +257,12 @@ class CudaPipeline(TurboPipeline):
             log.warning("Compiled blocks differ by %.4f of the output; going on without", share)
             return
         assert self._graphs is not None
+        assert self._capture is not None
         old = self._graphs.calls[0]
-        # First, so that the memory of both sets of graphs is never needed at the same time.
+        # First, so that the new graphs take the old ones' place in the memory pool.
         old.release()
-        torch.cuda.empty_cache()
         self._compiled_well = True
-        graphed = self._graphed_unet(CudaCapture(self.device), old.buckets[-1])
+        graphed = self._graphed_unet(self._capture, old.buckets[-1])
         graphed.expect(*inputs)
         while graphed.capture_next():
             pass

@@ -117,7 +117,11 @@ class GraphedCall:
         return sum(len(shape.wanted) for shape in self._shapes.values())
 
     def capture_next(self) -> bool:
-        """Capture one wanted graph; False when there was none. What fails stays eager for good."""
+        """Capture one wanted graph; False when there was none. What fails stays eager for good.
+
+        Where it was not the eager function that failed, for want of something else than memory, it
+        is that one's turn.
+        """
         for shape in self._shapes.values():
             if not shape.wanted:
                 continue
@@ -125,8 +129,12 @@ class GraphedCall:
             call = partial(shape.call, *(each[:rows] for each in shape.inputs))
             try:
                 shape.graphs[rows] = self._capture(call)
-            except (RuntimeError, torch.OutOfMemoryError) as error:
+            except Exception as error:
                 log.warning("No graph for %s with %d rows: %s", self.name, rows, error)
+                short = isinstance(error, torch.OutOfMemoryError)
+                if shape.call is not self._eager and not short:
+                    shape.call = self._eager
+                    shape.wanted.insert(0, rows)
             return True
         return False
 

@@ -283,7 +283,7 @@ class TurboPipeline(SoleOwner):
         # On the CPU whatever the device, so that a seed is the same picture everywhere.
         generator = torch.Generator("cpu").manual_seed(draw.seed)
         count = len(draw.sources) + 1 + plan.noise_steps
-        noise = torch.cat([torch.randn(shape, generator=generator) for _ in range(count)])
+        noise = torch.cat([_randn(shape, generator) for _ in range(count)])
         noise = self._upload(noise)
         first = len(draw.sources)
         latents = noise[first : first + 1] * plan.initial_sigma
@@ -307,7 +307,9 @@ class TurboPipeline(SoleOwner):
             time_ids=self._upload(time_ids.to(self.dtype)),
             guidance=None
             if negative is None
-            else torch.full((1, 1, 1), draw.guidance_scale, device=self.device),
+            else torch.full(
+                (1, 1, 1), draw.guidance_scale, dtype=torch.float32, device=self.device
+            ),
         )
 
     def _on_device(self, plan: StepPlan) -> tuple[torch.Tensor, torch.Tensor]:
@@ -342,6 +344,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
     )
+
+
+def _randn(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    # The default dtype is not always fp32: libraries set it while another thread loads a model.
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
 def _join(rows: list[torch.Tensor]) -> torch.Tensor:

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from bot import exit_codes
 from bot.errors import StartupError
+from bot.models.loader import READING
 from bot.models.safety_files import find_safety_files
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,14 @@ class SafetyModel:
             "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
         )
         try:
-            model, loaded = StableDiffusionSafetyChecker.from_pretrained(
-                files.folder,
-                variant=files.variant,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
+            with READING:
+                model, loaded = StableDiffusionSafetyChecker.from_pretrained(
+                    files.folder,
+                    variant=files.variant,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
         except Exception as error:
             # Whatever the libraries trip over in somebody's files, the files are at fault.
             raise _unusable(files.folder, f"{type(error).__name__}: {error}") from error

@@ -311,31 +311,39 @@ class DeviceWorker(Generic[S]):
         job_of: Callable[[Any], Job],
         *,
         divisible: bool = True,
+        last: bool = False,
     ) -> list[R]:
         """Make a device call; where it fails, find by halves whose fault it is.
 
         Returns the results of the calls that succeeded. Whoever fails alone is told why and leaves.
-        Running out of memory halves the batch budget first.
+        Running out of memory halves the batch budget first, and frees what memory there is, so that
+        what failed alone may try once more.
         """
+        jobs = [job_of(thing) for thing in things]
+        error: Exception
         try:
-            with self._watched([job_of(thing) for thing in things]):
+            with self._watched(jobs):
                 return [call(things)]
-        except Exception as error:
-            if pipeline.is_out_of_memory(error):
-                error = self._shrink(pipeline, [job_of(thing) for thing in things])
-            if len(things) == 1 or not divisible:
-                for thing in things:
-                    self._fail(job_of(thing), error)
-                return []
-            log.warning("A call with %d pictures failed (%r); halving it", len(things), error)
-        # Outside the handler: the traceback would keep the failed call's tensors alive.
+        except Exception as raised:
+            short = pipeline.is_out_of_memory(raised)
+            # With its traceback the error would keep the failed call's tensors alive.
+            error = OutOfMemory(device=pipeline.device_name) if short else raised
+        if short:
+            self._shrink(pipeline, jobs)
+        if short and divisible and len(things) == 1 and not last:
+            return self._attempt(pipeline, things, call, job_of, last=True)
+        if len(things) == 1 or not divisible:
+            for job in jobs:
+                self._fail(job, error)
+            return []
+        log.warning("A call with %d pictures failed (%r); halving it", len(things), error)
         middle = len(things) // 2
         return [
             *self._attempt(pipeline, things[:middle], call, job_of),
             *self._attempt(pipeline, things[middle:], call, job_of),
         ]
 
-    def _shrink(self, pipeline: Pipeline[S], jobs: list[Job]) -> Exception:
+    def _shrink(self, pipeline: Pipeline[S], jobs: list[Job]) -> None:
         """Halve the batch budget, unless one picture alone was too much."""
         if len(jobs) > 1:
             rows = sum(unet_rows(job.draw) for job in jobs)
@@ -352,7 +360,6 @@ class DeviceWorker(Generic[S]):
             len(jobs),
             self.batch.max_rows,
         )
-        return OutOfMemory(device=pipeline.device_name)
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._discard(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import logging
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from bot.engine.cpu_autoencoder import make_lean
 from bot.engine.lora import LoraMerger
 from bot.engine.noise_schedule import NoiseSchedule
 from bot.errors import StartupError
-from bot.models.catalog import entry_of, installed_path, models_root
+from bot.models.catalog import entry_of, installed_path
+from bot.models.single_file import configuration_advice, find_configuration
 from bot.models.tiny import build_tiny
 
 log = logging.getLogger(__name__)
@@ -104,16 +106,23 @@ class LoadedModel:
         )
 
 
-def resolve_model(name_or_path: str, *, cache: Path | None = None) -> Path:
+def resolve_model(
+    name_or_path: str,
+    *,
+    cache: Path | None = None,
+    root: Path | None = None,
+    extra: Path | None = None,
+) -> Path:
     """Return the folder or file of "starter", "tiny", a fetched model's name, or a path.
 
     Raises StartupError if there is none.
 
-    `cache` is where the tiny model is built; the user's cache folder by default.
+    `cache` is where the tiny model is built; the user's cache folder by default. `root` is where
+    fetched models are kept, `models_root()` by default, and `extra` an operator's own catalogue.
     """
     if name_or_path == "tiny":
         return build_tiny(cache)
-    fetched = installed_path(name_or_path, models_root())
+    fetched = installed_path(name_or_path, root, extra=extra)
     path = STARTER if name_or_path == "starter" else fetched or Path(name_or_path).expanduser()
     if name_or_path == "starter" and not (path / "model_index.json").is_file():
         log.warning("The starter weights are not installed; the tiny random model stands in.")
@@ -165,12 +174,14 @@ def load_model(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     vae: str = "auto",
+    extra: Path | None = None,
 ) -> LoadedModel:
     """Load the model at `path` onto `device`, from local safetensors files only.
 
     `vae` is how pixels are made: "auto" never casts between precisions (bf16 or fp32 where the
     autoencoder overflows in fp16), "fp32" is always exact, "tiny" uses the folder `vae_tiny`
-    beside the model's own. Raises StartupError, saying what is wrong, when it is not an SDXL
+    beside the model's own. `extra` is an operator's own catalogue, which may know the noise
+    schedule of a single file. Raises StartupError, saying what is wrong, when it is not an SDXL
     pipeline that the engine can run.
     """
     device = device or default_device()
@@ -180,7 +191,9 @@ def load_model(
     # The loader reports shapes and progress of its own accord; what goes wrong is raised.
     transformers_logging.disable_progress_bar()
     try:
-        pipeline = _read(path, dtype)
+        pipeline = _read(path, dtype, extra)
+    except StartupError:
+        raise
     except Exception as error:
         # Whatever the libraries trip over in somebody's files, it is the model that is at fault.
         raise StartupError(
@@ -268,12 +281,18 @@ def vae_dtype(vae: Any, device: torch.device, policy: str) -> torch.dtype:
     return dtype
 
 
+READING = threading.Lock()
+"""Held while the libraries read a model: they change the process's default dtype, and how modules
+take parameters, and two at once put each other's changes back."""
+
+
 def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
     folder = (path.parent if path.is_file() else path) / "vae_tiny"
     try:
-        return AutoencoderTiny.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
-        )
+        with READING:
+            return AutoencoderTiny.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True
+            )
     except (OSError, ValueError) as error:
         raise StartupError(
             f"The tiny autoencoder was asked for, but {folder} cannot be loaded: {error}",
@@ -281,36 +300,43 @@ def _read_tiny_vae(path: Path, dtype: torch.dtype) -> AutoencoderTiny:
         ) from error
 
 
-def _read(path: Path, dtype: torch.dtype) -> Any:
+def _read(path: Path, dtype: torch.dtype, extra: Path | None) -> Any:
     if path.is_file():
-        # One file holds no tokenizers or configurations: a folder of the same name or the one it
-        # lies in may, or else the library looks for SDXL's own in its local cache.
-        folders = (path.with_suffix(""), path.parent)
-        config = next((each for each in folders if (each / "model_index.json").is_file()), None)
-        pipeline = StableDiffusionXLPipeline.from_single_file(
-            str(path), dtype=dtype, config=config and str(config), local_files_only=True
-        )
-        _set_noise_schedule(pipeline, path)
+        # Told no configuration, the library would fetch one, whatever `local_files_only` says.
+        config = find_configuration(path)
+        if config is None:
+            raise StartupError(
+                f"The model at {path} cannot be loaded: one file has no configuration or "
+                "tokenizers, and there are none beside it or in the local Hugging Face cache. "
+                f"{configuration_advice(path)}",
+                exit_code=exit_codes.MODEL,
+            )
+        with READING:
+            pipeline = StableDiffusionXLPipeline.from_single_file(
+                str(path), dtype=dtype, config=str(config), local_files_only=True
+            )
+        _set_noise_schedule(pipeline, path, extra)
         return pipeline
     # Half precision is published as a variant of its own; a folder without one is cast on loading.
     halves = dtype == torch.float16 and any((path / "unet").glob("*.fp16.safetensors"))
-    return AutoPipelineForText2Image.from_pretrained(
-        path,
-        dtype=dtype,
-        variant="fp16" if halves else None,
-        use_safetensors=True,
-        local_files_only=True,
-        add_watermarker=False,
-    )
+    with READING:
+        return AutoPipelineForText2Image.from_pretrained(
+            path,
+            dtype=dtype,
+            variant="fp16" if halves else None,
+            use_safetensors=True,
+            local_files_only=True,
+            add_watermarker=False,
+        )
 
 
-def _set_noise_schedule(pipeline: Any, path: Path) -> None:
+def _set_noise_schedule(pipeline: Any, path: Path, extra: Path | None) -> None:
     """Give a single file of the catalogue the noise schedule that its weights were distilled for.
 
     The file does not say it, and what stands in is the base model's, with which a few-step model
     draws a haze.
     """
-    entry = entry_of(path)
+    entry = entry_of(path, extra=extra)
     if entry is None:
         return
     kind = getattr(diffusers, entry.noise_schedule)

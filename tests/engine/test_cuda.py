@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -235,22 +236,37 @@ def test_a_model_that_comes_back_is_captured_anew(capture: FakeCapture, tiny_fol
         assert seat.full_speed
 
 
-def test_compiled_blocks_are_left_behind_with_the_pipeline(
+def test_blocks_are_compiled_for_captures_of_the_usual_size_alone(
     capture: FakeCapture, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = [module for module in model.unet.modules() if "Block" in type(module).__name__]
+    called: list[torch.nn.Module] = []
+
+    def compiled(block: torch.nn.Module) -> Callable[..., Any]:
+        def call(*inputs: Any, **options: Any) -> Any:
+            called.append(block)
+            return block._call_impl(*inputs, **options)
+
+        return call
 
     def compile_repeated_blocks(**options: Any) -> None:
         for block in blocks:
-            block._compiled_call_impl = block._call_impl
+            block._compiled_call_impl = compiled(block)
 
     monkeypatch.setattr(model.unet, "compile_repeated_blocks", compile_repeated_blocks)
     ours = CudaPipeline(model)
     ours.prepare(1)
     improve_fully(ours)
     assert ours.improve(QUIET_SECONDS)
-    assert any(block._compiled_call_impl for block in blocks)
-    ours.close()
+    assert called
+    called.clear()
+    # A size that comes later is served, and captured, without another compilation.
+    before = len(capture.made)
+    assert draw_all(ours, [Draw("a", 1, 256, 256)])[0] is not None
+    assert improve_fully(ours) > 0
+    assert len(capture.made) > before
+    assert not called
+    # Nor is a pipeline made of these weights later to begin with compiled blocks.
     assert not any(block._compiled_call_impl for block in blocks)
 
 

@@ -112,6 +112,23 @@ def test_only_the_first_kind_of_inputs_is_captured_otherwise() -> None:
     assert sorted(compiled.rows) == sorted(eager.rows) == [1, 2]
 
 
+def test_what_cannot_be_compiled_is_captured_eagerly() -> None:
+    eager, capture = Double(), FakeCapture()
+
+    def compiled(x: torch.Tensor, y: torch.Tensor) -> Tensors:
+        if len(x) < 2:
+            raise ValueError("compiled too often")
+        return eager(x, y)
+
+    call = GraphedCall("double", eager, capture, max_rows=2, captured=compiled)
+    call(*inputs(1))
+    while call.capture_next():
+        pass
+    call(*inputs(1))
+    call(*inputs(2))
+    assert [graph.replays for graph in capture.made] == [1, 1]
+
+
 def test_release_returns_to_eager() -> None:
     double, capture = Double(), FakeCapture()
     call = GraphedCall("double", double, capture, max_rows=2)

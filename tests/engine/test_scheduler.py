@@ -218,6 +218,16 @@ async def test_running_out_of_memory_halves_the_batch_and_loses_nothing() -> Non
         await scheduler.submit([draw(1)], guild_id=1, user_id=1).result()
 
 
+async def test_one_picture_alone_tries_again_with_the_memory_that_was_freed() -> None:
+    class Crowded(FakePipeline):
+        def free_memory(self) -> None:
+            self.most_rows = 1
+
+    async with running(Crowded(most_rows=0), budget=1) as scheduler:
+        await scheduler.submit([draw(1)], guild_id=1, user_id=1).result()
+        assert scheduler.stats().failed == 0
+
+
 async def test_unusable_pictures_are_drawn_once_more() -> None:
     pipeline = FakePipeline(bad_seeds={2})
     async with running(pipeline) as scheduler:
@@ -286,6 +296,34 @@ async def test_a_wedged_call_is_given_up_and_the_rest_goes_on() -> None:
     assert fresh.calls == [[2], [2]]
     assert scheduler.stats().stalls == 1
     wedged.gate.set()
+    await scheduler.stop(1)
+
+
+async def test_the_watch_goes_on_where_there_is_no_thread_for_a_new_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One device's worker cannot be replaced; the other's, which is wedged later, is."""
+    pipelines = [FakePipeline() for _ in range(3)]
+    made = iter(pipelines)
+    scheduler = BatchScheduler([lambda: next(made)] * 2, budget=1, stall_seconds=0.2)
+    await scheduler.start()
+    await until(lambda: len(scheduler._ready) == 2)
+    hire = scheduler._hire
+
+    def none_left(*_: object) -> None:
+        monkeypatch.setattr(scheduler, "_hire", hire)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(scheduler, "_hire", none_left)
+    for pipeline in pipelines[:2]:
+        pipeline.gate.clear()
+    for seed in range(2):
+        with pytest.raises(EngineStalled):
+            await scheduler.submit([draw(seed)], guild_id=1, user_id=1).result()
+    await asyncio.wait_for(scheduler.submit([draw(3)], guild_id=1, user_id=1).result(), 10)
+    assert pipelines[2].calls
+    for pipeline in pipelines:
+        pipeline.gate.set()
     await scheduler.stop(1)
 
 

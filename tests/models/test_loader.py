@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,26 @@ def test_a_single_file_without_its_configuration_is_told(tmp_path: Path) -> None
     assert resolve_model(str(path)) == path
     with pytest.raises(StartupError, match="cannot be loaded"):
         load_model(path, device=CPU)
+
+
+def test_models_are_read_one_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The libraries set the process's default dtype while they read, and put it back after.
+    at_once, most, read = 0, 0, loader.AutoPipelineForText2Image.from_pretrained
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            time.sleep(0.05)
+            return read(*arguments, **options)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(loader.AutoPipelineForText2Image, "from_pretrained", counted)
+    halves = torch.float16
+    with ThreadPoolExecutor(3) as pool:
+        loads = [pool.submit(load_model, folder, device=CPU, dtype=halves) for _ in range(3)]
+        assert all(each.result().unet.dtype == halves for each in loads)
+    assert most == 1
+    assert torch.get_default_dtype() == torch.float32
