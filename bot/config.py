@@ -1,22 +1,33 @@
 """Settings: everything an operator can choose, from the environment or a `.env` file.
 
 Each field is `TURBOCORD_<NAME>` in the environment, except the bot's token, which is
-`DISCORD_TOKEN`. The README's configuration table is generated from the descriptions below.
+`DISCORD_TOKEN`. Any other `TURBOCORD_` name is taken for a mistake and refused. The README's
+configuration table is generated from the descriptions below.
 """
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    SettingsConfigDict,
+)
 
 from bot import exit_codes
 from bot.errors import StartupError
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_STEPS, SIZES
 
 DISCORD_API = "https://discord.com"
+
+NO_SETTINGS: Final = frozenset({"TURBOCORD_CACHE", "TURBOCORD_PUBLISH"})
+"""Variables of ours that are read elsewhere: by `bot.models.tiny`, and by docker/compose.yaml."""
 
 
 class Settings(BaseSettings):
@@ -26,6 +37,7 @@ class Settings(BaseSettings):
         env_prefix="TURBOCORD_",
         env_file=".env",
         env_ignore_empty=True,
+        # An .env file may be shared with other programs; `load_settings` sees to our own prefix.
         extra="ignore",
         frozen=True,
         validate_default=True,
@@ -74,6 +86,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Host memory for models that wait for their turn; what does not fit is loaded "
         "from disk again.",
+    )
+    models_dir: Path = Field(
+        default=Path(), description="Folder where fetched models are kept and found by name."
+    )
+    catalog: Path | None = Field(
+        default=None, description="Your own catalogue file, added to the one that ships."
     )
     device: str = Field(default="auto", description="`auto`, `cpu`, `mps`, `cuda` or `cuda:0,1`.")
     vae: Literal["auto", "fp32", "tiny"] = Field(
@@ -195,7 +213,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=20.0,
         ge=0,
-        description="How long a stopping process finishes running work; keep it below the "
+        description="How long a stopping process finishes running work; keep it 30 s below the "
         "container's grace period.",
     )
     claim_seconds: float = Field(
@@ -258,18 +276,42 @@ def load_settings(**overrides: object) -> Settings:
 
     Raises StartupError with the name of every wrong setting, so that a typo is refused at start.
     """
+    wrong = _misspelt()
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
+        settings = Settings(
+            **{name: value for name, value in overrides.items() if value is not None}  # type: ignore[arg-type]  # pydantic checks them
+        )
     except ValidationError as error:
-        wrong = "; ".join(
+        wrong += [
             f"{_variable(str(problem['loc'][0]))} {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
-        )
-        raise StartupError(f"Wrong setting: {wrong}", exit_code=exit_codes.CONFIG) from None
+        ]
+    if wrong:
+        raise StartupError(f"Wrong setting: {'; '.join(wrong)}", exit_code=exit_codes.CONFIG)
+    return settings
+
+
+def _misspelt() -> list[str]:
+    """Return what is wrong with every name that has our prefix and is no setting.
+
+    Such a name was meant to be one: dropped in silence, it would leave a limit or a check off.
+    """
+    given = {**DotEnvSettingsSource(Settings).env_vars, **EnvSettingsSource(Settings).env_vars}
+    ours = {name.upper() for name in given if name.upper().startswith("TURBOCORD_")}
+    known = {field: _variable(field) for field in Settings.model_fields}
+    problems = []
+    for name in sorted(ours - set(known.values()) - NO_SETTINGS):
+        # Compared without the prefix, which all have and which would make all alike.
+        near = get_close_matches(name.removeprefix("TURBOCORD_").lower(), known, n=1)
+        hint = f" (did you mean {known[near[0]]}?)" if near else ""
+        problems.append(f"{name} is no setting{hint}")
+    return problems
 
 
 def _variable(location: str) -> str:
     """Return the environment variable's name for a field or alias."""
+    if location == "token":
+        return "DISCORD_TOKEN"
     return location if location.isupper() else f"TURBOCORD_{location.upper()}"
 
 
@@ -277,9 +319,8 @@ def settings_table() -> str:
     """Return the README's configuration table in Markdown, one row per setting."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        variable = "DISCORD_TOKEN" if name == "token" else _variable(name)
         secret = isinstance(field.default, SecretStr)
         default = "" if secret or field.default is None else str(field.default)
         shown = f"`{default}`" if default and default != "()" else ""
-        rows.append(f"| `{variable}` | {shown} | {field.description} |")
+        rows.append(f"| `{_variable(name)}` | {shown} | {field.description} |")
     return "\n".join(rows)

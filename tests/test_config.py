@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot import exit_codes
-from bot.config import Settings, load_settings, settings_table
+from bot.config import NO_SETTINGS, Settings, load_settings, settings_table
 from bot.errors import StartupError
 
 
@@ -43,6 +43,47 @@ def test_a_wrong_setting_is_refused_by_name(
     with pytest.raises(StartupError, match=name) as caught:
         load_settings()
     assert caught.value.exit_code == exit_codes.CONFIG
+
+
+@pytest.mark.parametrize("dotenv", [False, True], ids=["environment", ".env"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("TURBOCORD_MEMBER_IMAGE", r"is no setting \(did you mean TURBOCORD_MEMBER_IMAGES\?\)"),
+        ("TURBOCORD_SAFETY_CHEKER", r"is no setting \(did you mean TURBOCORD_SAFETY_CHECKER\?\)"),
+        ("TURBOCORD_TOKEN", r"is no setting \(did you mean DISCORD_TOKEN\?\)"),
+        ("turbocord_max_step", r"is no setting \(did you mean TURBOCORD_MAX_STEPS\?\)"),
+        ("TURBOCORD_ZZZ", "is no setting$"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_by_name(
+    name: str, words: str, dotenv: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dotenv:
+        (tmp_path / ".env").write_text(f"{name}=1\n")
+    else:
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(StartupError, match=f"{name.upper()} {words}") as caught:
+        load_settings()
+    assert caught.value.exit_code == exit_codes.CONFIG
+
+
+def test_everything_wrong_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("TURBOCORD_MEMBER_IMAGE=5\n")
+    monkeypatch.setenv("TURBOCORD_MAX_STEPS", "99")
+    with pytest.raises(StartupError, match=r"TURBOCORD_MEMBER_IMAGE is .*; TURBOCORD_MAX_STEPS "):
+        load_settings()
+
+
+def test_what_is_not_ours_or_is_read_elsewhere_is_let_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ("POSTGRES_PASSWORD=x", "TURBO_CORD=x", "TURBOCORD_MODELS_DIR=models", "TURBOCORD_X=")
+    ours = (f"{name}=x" for name in NO_SETTINGS)
+    (tmp_path / ".env").write_text("\n".join((*others, *ours)))
+    for name in NO_SETTINGS:
+        monkeypatch.setenv(name, "x")
+    assert load_settings().models_dir == Path("models")
 
 
 @pytest.mark.parametrize("dotenv", [False, True], ids=["environment", ".env"])

@@ -12,6 +12,7 @@ from bot.models.catalog import ModelError, installed_path, load_catalog, models_
 from bot.models.catalog_fetch import human_bytes
 from bot.models.catalog_manifest import read_manifest
 from bot.models.catalog_verify import missing_parts, safetensors_fault
+from bot.models.single_file import configuration_advice, find_configuration
 
 STARTER: Final = Path(__file__).parents[1] / "models" / "starter" / "weights"
 _PARTS: Final = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -44,17 +45,23 @@ def together(models: Sequence[Weights], *, waiting_bytes: int) -> Weights:
 
 
 def check_model(
-    name: str, *, root: Path | None = None, on_cpu: bool = False
+    name: str, *, root: Path | None = None, extra: Path | None = None, on_cpu: bool = False
 ) -> tuple[Check, Weights]:
-    """Check that the model `name` (as in TURBOCORD_MODEL) is there and looks whole."""
+    """Check that the model `name` (as in TURBOCORD_MODEL) is there and looks whole.
+
+    `root` is where fetched models are kept, `extra` an operator's own catalogue.
+    """
+    try:
+        known = name in load_catalog(extra)
+    except ModelError as error:
+        return fail("Model", str(error), "Mend the file, or change TURBOCORD_CATALOG."), Weights()
     if name == "tiny":
         return ok("Model", "tiny: random weights, built when needed"), Weights()
     if name == "starter" and not (STARTER / "model_index.json").is_file():
         advice = "Name another model in TURBOCORD_MODEL, or install a release with the weights."
         return warn("Model", "the starter's weights are not installed", advice), Weights()
     try:
-        known = name in load_catalog()
-        path = STARTER if name == "starter" else installed_path(name, root)
+        path = STARTER if name == "starter" else installed_path(name, root, extra=extra)
         if path is None:
             if known:
                 where = (root or models_root()).absolute()
@@ -68,6 +75,9 @@ def check_model(
     weights = _weights(files, on_cpu=on_cpu)
     if fault := _fault(path, files):
         return fail("Model", f"{path}: {fault}", "turbocord model verify tells more."), weights
+    if path.is_file() and find_configuration(path) is None:
+        lacking = "no configuration or tokenizers, here or in the local Hugging Face cache"
+        return fail("Model", f"{path}: {lacking}", configuration_advice(path)), weights
     origin = f", fetched from {manifest.source}" if manifest else ""
     return ok("Model", f"{path}, {human_bytes(weights.on_disk)}{origin}"), weights
 

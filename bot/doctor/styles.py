@@ -14,7 +14,9 @@ def check_choices(settings: Settings) -> list[Check]:
     if not settings.models:
         return []
     try:
-        choices = model_choices(settings.model, settings.models)
+        choices = model_choices(
+            settings.model, settings.models, root=settings.models_dir, extra=settings.catalog
+        )
     except StartupError as error:
         return [fail("Models", str(error), "Change TURBOCORD_MODEL or TURBOCORD_MODELS.")]
     return [ok("Models", f"members choose between {', '.join(choices)}")]

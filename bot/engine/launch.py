@@ -40,6 +40,8 @@ def build_scheduler(
     models: Mapping[str, str] | None = None,
     waiting_bytes: int = 0,
     loras: Sequence[Lora] = (),
+    models_dir: Path | None = None,
+    catalog: Path | None = None,
     **limits: Any,
 ) -> BatchScheduler:
     """Return a scheduler, not started yet, that draws with `model` on this machine.
@@ -50,7 +52,8 @@ def build_scheduler(
     is "auto", "cpu", "cuda" (every GPU), "mps", or a list such as "cuda:0,1". `vae` is "auto",
     "fp32" or "tiny". `max_batch` fixes the UNet rows of a call; 0 measures them. `compile` lets
     CUDA devices capture graphs and compile blocks. `cache` keeps what is built and measured.
-    `engines` is how many share a CPU; 0 decides by its cores. `limits` go to BatchScheduler.
+    `engines` is how many share a CPU; 0 decides by its cores. `models_dir` is where models are
+    found by name, `catalog` an operator's own catalogue. `limits` go to BatchScheduler.
     Raises StartupError when a device is not there.
     """
     devices = find_devices(device)
@@ -62,6 +65,8 @@ def build_scheduler(
         cache,
         waiting_bytes // len(devices),
         tuple(loras),
+        models_dir,
+        catalog,
     )
     makers: list[Callable[[], Seat]] = []
     for name in devices:
@@ -73,9 +78,17 @@ def find_devices(wanted: str) -> list[str]:
     """Return the torch names of the devices meant by `wanted`. Raises StartupError."""
     import torch
 
-    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    # A driver that is too old for this torch still tells it how many GPUs there are.
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = [f"cuda:{number}" for number in range(count)]
     there = [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
     if wanted == "auto":
+        if torch.version.cuda and not gpus:
+            log.warning(
+                "torch is built for CUDA %s but sees no GPU (is its driver too old?): drawing "
+                "on the CPU, far slower; TURBOCORD_DEVICE=cpu says that this is meant",
+                torch.version.cuda,
+            )
         return gpus or there[:1]
     found: list[str] = []
     for part in wanted.split(","):
@@ -83,7 +96,8 @@ def find_devices(wanted: str) -> list[str]:
         matching = gpus if name == "cuda" else [each for each in there if each == name]
         if not matching:
             raise StartupError(
-                f"There is no device {name!r} on this machine; there is {', '.join(there)}.",
+                f"There is no device {name!r} on this machine; there is {', '.join(there)}. "
+                "`turbocord doctor` says more.",
                 exit_code=exit_codes.CONFIG,
             )
         found += matching
@@ -101,6 +115,8 @@ class _Plan:
     cache: Path | None
     waiting_bytes: int
     loras: tuple[Lora, ...]
+    models_dir: Path | None
+    catalog: Path | None
 
     def on_cpu(self, engines: int) -> list[Callable[[], Seat]]:
         """Return makers of engines that share one set of weights and all cores."""
@@ -153,8 +169,10 @@ class _Plan:
 
         if name not in self.models:
             raise StartupError(f"No model is called {name!r} here.", exit_code=exit_codes.MODEL)
-        path = resolve_model(self.models[name], cache=self.cache)
-        model = load_model(path, device=torch.device(device), vae=self.vae)
+        path = resolve_model(
+            self.models[name], cache=self.cache, root=self.models_dir, extra=self.catalog
+        )
+        model = load_model(path, device=torch.device(device), vae=self.vae, extra=self.catalog)
         if not name:
             self.check_loras(model)
         return model

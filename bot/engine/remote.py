@@ -50,15 +50,18 @@ def build_remote_scheduler(
     cache: Path | None = None,
     models: Mapping[str, str] | None = None,
     waiting_bytes: int = 0,
+    models_dir: Path | None = None,
+    catalog: Path | None = None,
     **options: Any,
 ) -> RemoteScheduler:
     """Return a scheduler, not started yet, whose engines run on the Ray cluster at `address`.
 
     There is one engine on each GPU of the cluster, or `cpu_engines` without one. `model`, `vae`,
-    `max_batch`, `compile`, `cache`, `models` and `waiting_bytes` are as for `build_scheduler` and
-    must mean the same on every node; so must the paths of LoRAs, whose absence there is told to
-    whoever asks for a picture with them. `options` go to RemoteScheduler. Fronts share engines when
-    all of this and the version are equal; others get engines of their own.
+    `max_batch`, `compile`, `cache`, `models`, `waiting_bytes`, `models_dir` and `catalog` are as
+    for `build_scheduler` and must mean the same on every node; so must the paths of LoRAs, whose
+    absence there is told to whoever asks for a picture with them. `options` go to RemoteScheduler.
+    Fronts share engines when all of this and the version are equal; others get engines of their
+    own.
     """
     device = "cpu" if cpu_engines else "cuda"
     settings: dict[str, Any] = {
@@ -69,6 +72,8 @@ def build_remote_scheduler(
         "cache": cache,
         "models": dict(models or {}),
         "waiting_bytes": waiting_bytes,
+        "models_dir": models_dir,
+        "catalog": catalog,
     }
     if cpu_engines:
         settings["engines"] = 1
@@ -329,15 +334,21 @@ class RemoteScheduler:
                 self._follow(await asyncio.to_thread(self._cluster.slots))
             except Exception:
                 log.exception("The cluster's nodes cannot be listed; going on with those known")
-            now = time.monotonic()
-            if self._dispatch.ready_links():
-                self._last_ready = now
-            elif self._state == "ready" and now - self._last_ready > self.patience_seconds:
-                log.error("There has been no engine for %g s", self.patience_seconds)
-                self._state = "failed"
-                for ticket in list(self._homes):
-                    ticket.settle(EngineError(reason="no engine is left"))
+            try:
+                self._give_up_late()
+            except Exception:
+                log.exception("Requests that no engine comes for could not be given up")
             await asyncio.sleep(TEND_SECONDS)
+
+    def _give_up_late(self) -> None:
+        now = time.monotonic()
+        if self._dispatch.ready_links():
+            self._last_ready = now
+        elif self._state == "ready" and now - self._last_ready > self.patience_seconds:
+            log.error("There has been no engine for %g s", self.patience_seconds)
+            self._state = "failed"
+            for ticket in list(self._homes):
+                ticket.settle(EngineError(reason="no engine is left"))
 
     def _follow(self, slots: Sequence[Slot]) -> None:
         """Have one link for each slot; let those without a slot finish and go."""

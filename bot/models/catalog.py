@@ -1,12 +1,11 @@
 """Models by name: what the catalogue knows, and which of it is installed.
 
-`catalog.toml` beside this file is the catalogue; an operator's own file in the same form can add
-to it. Nothing here reads weights or imports torch.
+`catalog.toml` beside this file is the catalogue; an operator's own file in the same form
+(TURBOCORD_CATALOG, `extra` here) can add to it. Nothing here reads weights or imports torch.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from bot import exit_codes
+from bot.config import load_settings
 from bot.errors import StartupError
 
 Source = Literal["huggingface", "modelscope"]
@@ -27,13 +27,16 @@ PICKLES: Final = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 _TOKENIZER = ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
 _WITHOUT_UNET = ("text_encoder/model", "text_encoder_2/model", "vae/diffusion_pytorch_model")
 _WEIGHTS = (*_WITHOUT_UNET, "unet/diffusion_pytorch_model")
+CONFIGURATION: Final = (
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    *(f"{part}/config.json" for part in ("text_encoder", "text_encoder_2", "unet", "vae")),
+    *(f"{part}/{name}" for part in ("tokenizer", "tokenizer_2") for name in _TOKENIZER),
+)
+"""What an SDXL folder of diffusers has besides its weights."""
+_LAYOUT: Final = frozenset(PurePosixPath(path).parts[0] for path in CONFIGURATION)
 _SETS: Final[Mapping[str, tuple[str, ...]]] = {
-    "@folder": (
-        "model_index.json",
-        "scheduler/scheduler_config.json",
-        *(f"{part}/config.json" for part in ("text_encoder", "text_encoder_2", "unet", "vae")),
-        *(f"{part}/{name}" for part in ("tokenizer", "tokenizer_2") for name in _TOKENIZER),
-    ),
+    "@folder": CONFIGURATION,
     "@fp16": tuple(f"{stem}.fp16.safetensors" for stem in _WEIGHTS),
     "@fp32": tuple(f"{stem}.safetensors" for stem in _WEIGHTS),
     "@fp16-without-unet": tuple(f"{stem}.fp16.safetensors" for stem in _WITHOUT_UNET),
@@ -93,6 +96,19 @@ class Entry:
         """The names under which the whole model is published as one file."""
         return tuple(dict.fromkeys((*self.sha1, *self.single_files)))
 
+    def place(self, part: Part, variant: str, path: str) -> PurePosixPath:
+        """Return where the repository's file `path` goes inside the model's folder.
+
+        What a checkpoint in one file lacks goes into a folder of its name: an index beside it would
+        make a folder without weights of the whole.
+        """
+        target = PurePosixPath(part.rename.get(path, path))
+        wanted = {pattern for each in self.parts for pattern in each.wanted(variant)}
+        single = next((file for file in self.singles if file in wanted), None)
+        if single is not None and target.parts[0] in _LAYOUT:
+            return PurePosixPath(single).with_suffix("") / target
+        return target
+
     @property
     def variants(self) -> tuple[str, ...]:
         """The variants that can be fetched, in the catalogue's order."""
@@ -141,8 +157,11 @@ def find(name: str, *, extra: Path | None = None) -> Entry:
 
 
 def models_root() -> Path:
-    """Return where models are kept: TURBOCORD_MODELS_DIR, or the current folder."""
-    return Path(os.environ.get("TURBOCORD_MODELS_DIR") or ".")
+    """Return where models are kept: TURBOCORD_MODELS_DIR, or the current folder.
+
+    Raises StartupError when a setting is wrong.
+    """
+    return load_settings().models_dir
 
 
 def installed_path(
@@ -176,6 +195,8 @@ def list_installed(root: Path | None = None, *, extra: Path | None = None) -> li
     found = {
         path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/model_index.json")
     }
+    # What `place` puts beside a single file is no model of its own.
+    found -= {path for path in found if path.with_name(f"{path.name}.safetensors").is_file()}
     found |= {root / folder for folder in by_folder if any((root / folder).glob("*.safetensors"))}
     return [
         Installed(

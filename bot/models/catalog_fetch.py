@@ -57,6 +57,12 @@ class Plan:
     repos: dict[str, str]
 
     @property
+    def model(self) -> Path:
+        """What TURBOCORD_MODEL must name to draw with it: the folder, or the one file."""
+        singles = {self.folder / file for file in self.entry.singles}
+        return next((each.target for each in self.downloads if each.target in singles), self.folder)
+
+    @property
     def size(self) -> int:
         """The size of all wanted files."""
         return sum(download.file.size for download in self.downloads)
@@ -114,7 +120,7 @@ def plan_fetch(
         listing = list_files(source, part.repos[source], part.revision, endpoint=endpoint)
         repos[listing.repo] = listing.revision
         for file in select(listing, part, variant, source=source):
-            path = folder / part.rename.get(file.path, file.path)
+            path = folder / entry.place(part, variant, file.path)
             downloads[path] = _compare(file, path)
     return Plan(entry, variant, source, folder, tuple(downloads.values()), repos)
 
@@ -143,7 +149,9 @@ def carry_out(
     Raises ModelError before the first byte when the disk has no room for all of them.
     """
     _check_room(plan)
-    for download in sorted(plan.downloads, key=_order):
+    # Small files first, and the index last: a folder that has it counts as installed.
+    index = plan.folder / "model_index.json"
+    for download in sorted(plan.downloads, key=lambda each: (each.target == index, each.file.size)):
         file = download.file
         report = _reporter(progress, file)
         if download.done:
@@ -176,11 +184,6 @@ def free_bytes(folder: Path) -> int:
         path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
     )
     return shutil.disk_usage(existing).free
-
-
-def _order(download: Download) -> tuple[bool, int]:
-    """Sort by size, and the index last: a folder that has it counts as installed."""
-    return download.target.name == "model_index.json", download.file.size
 
 
 def _manifest(plan: Plan) -> Manifest:

@@ -44,12 +44,14 @@ class FileCheck:
         return self.state in (State.DAMAGED, State.MISSING)
 
 
-def verify(path: Path, *, checked: Checked = lambda _: None) -> list[FileCheck]:
+def verify(
+    path: Path, *, checked: Checked = lambda _: None, extra: Path | None = None
+) -> list[FileCheck]:
     """Check every file of a model's folder, or one `.safetensors` file.
 
-    A file's SHA-256 comes from the manifest that `fetch` left, or its SHA-1 from the catalogue;
-    weights with neither are only checked to be whole. `checked` is called as each is done. Raises
-    ModelError when there is no model at `path`.
+    A file's SHA-256 comes from the manifest that `fetch` left, or its SHA-1 from the catalogue
+    (`extra` is an operator's own); weights with neither are only checked to be whole. `checked` is
+    called as each is done. Raises ModelError when there is no model at `path`.
     """
     if not path.exists():
         raise ModelError(f"There is nothing at {path}; fetch a model with `turbocord model fetch`.")
@@ -60,7 +62,7 @@ def verify(path: Path, *, checked: Checked = lambda _: None) -> list[FileCheck]:
         checked(check)
 
     if path.is_file():
-        add(check_file(path, path.name, None))
+        add(check_file(path, path.name, None, extra=extra))
         return results
     manifest = read_manifest(path)
     records: Mapping[str, FileRecord] = manifest.files if manifest else {}
@@ -68,13 +70,15 @@ def verify(path: Path, *, checked: Checked = lambda _: None) -> list[FileCheck]:
     if not names:
         raise ModelError(f"{path} is empty; fetch a model with `turbocord model fetch`.")
     for name in sorted(names | records.keys()):
-        add(check_file(path / name, name, records.get(name)))
+        add(check_file(path / name, name, records.get(name), extra=extra))
     for name in missing_parts(path):
         add(FileCheck(name, State.MISSING, "named in model_index.json"))
     return results
 
 
-def check_file(file: Path, name: str, record: FileRecord | None) -> FileCheck:
+def check_file(
+    file: Path, name: str, record: FileRecord | None, *, extra: Path | None = None
+) -> FileCheck:
     """Check one file against its record, a published SHA-1, or its own structure."""
     if not file.is_file():
         return FileCheck(name, State.MISSING, "listed in the manifest")
@@ -87,15 +91,16 @@ def check_file(file: Path, name: str, record: FileRecord | None) -> FileCheck:
             detail = f"{file.stat().st_size} bytes, expected {record.size}"
             return FileCheck(name, State.DAMAGED, detail)
         return _compare(file, name, "sha256", record.sha256)
-    if (known := published_sha1().get(file.name)) is not None:
+    if (known := published_sha1(extra).get(file.name)) is not None:
         return _compare(file, name, "sha1", known)
     whole = "whole, but " if file.suffix == ".safetensors" else ""
     return FileCheck(name, State.UNKNOWN, f"{whole}no hash is known for it")
 
 
-def published_sha1() -> dict[str, str]:
+def published_sha1(extra: Path | None = None) -> dict[str, str]:
     """Return the checksums that the catalogue knows, by file name."""
-    return {file: known for entry in load_catalog().values() for file, known in entry.sha1.items()}
+    entries = load_catalog(extra).values()
+    return {file: known for entry in entries for file, known in entry.sha1.items()}
 
 
 def safetensors_fault(file: Path) -> str | None:

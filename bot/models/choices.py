@@ -17,14 +17,22 @@ MOST: Final = 25
 """Choices that Discord shows for one option."""
 
 
-def model_choices(first: str, further: Sequence[str] = ()) -> Mapping[str, ModelChoice]:
+def model_choices(
+    first: str,
+    further: Sequence[str] = (),
+    *,
+    root: Path | None = None,
+    extra: Path | None = None,
+) -> Mapping[str, ModelChoice]:
     """Return the models of TURBOCORD_MODEL and TURBOCORD_MODELS by name, the first one first.
 
-    Raises StartupError when two have one name, or there are more than Discord can show.
+    `root` is where fetched models are kept, `extra` an operator's own catalogue. Raises
+    StartupError when two have one name, there are more than Discord can show, or the catalogue
+    cannot be read.
     """
     choices: dict[str, ModelChoice] = {}
     for source in (first, *further):
-        choice = _choice(source, is_first=not choices)
+        choice = _choice(source, is_first=not choices, root=root, extra=extra)
         if choice.name in choices:
             raise StartupError(
                 f"TURBOCORD_MODELS: both {choices[choice.name].source} and {source} would be "
@@ -40,10 +48,10 @@ def model_choices(first: str, further: Sequence[str] = ()) -> Mapping[str, Model
     return choices
 
 
-def _choice(source: str, *, is_first: bool) -> ModelChoice:
+def _choice(source: str, *, is_first: bool, root: Path | None, extra: Path | None) -> ModelChoice:
     name = model_name(source) or source
-    path = installed_path(source) or Path(source).expanduser()
-    entry = load_catalog().get(source) or entry_of(path)
+    path = installed_path(source, root, extra=extra) or Path(source).expanduser()
+    entry = load_catalog(extra).get(source) or entry_of(path, extra=extra)
     return ModelChoice(
         name=name,
         source=source,

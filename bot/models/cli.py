@@ -22,9 +22,9 @@ from rich.progress import (
 from rich.table import Table
 
 from bot import exit_codes
-from bot.config import load_settings
+from bot.config import Settings, load_settings
 from bot.errors import StartupError
-from bot.models.catalog import SOURCES, ModelError, installed_path, load_catalog, models_root
+from bot.models.catalog import SOURCES, ModelError, installed_path, load_catalog
 from bot.models.catalog import list_installed as find_installed
 from bot.models.catalog_fetch import carry_out, free_bytes, human_bytes, plan_fetch
 from bot.models.catalog_verify import FileCheck, State, verify
@@ -44,7 +44,7 @@ Into = Annotated[
     typer.Option("--into", help="Folder that holds models; else TURBOCORD_MODELS_DIR, or here."),
 ]
 Catalog = Annotated[
-    Path | None, typer.Option(help="Your own catalogue file, added to the one that ships.")
+    Path | None, typer.Option(help="Your own catalogue file; else TURBOCORD_CATALOG, or none.")
 ]
 
 
@@ -67,7 +67,9 @@ def fetch(
                 f"--from must be {' or '.join(SOURCES)}, not {source!r}.",
                 exit_code=exit_codes.CONFIG,
             )
-        plan = plan_fetch(name, source=hub, variant=variant, target=into, extra=catalog)
+        settings = load_settings()
+        root, extra = _where(settings, into, catalog)
+        plan = plan_fetch(name, source=hub, variant=variant, target=root, extra=extra)
         entry = plan.entry
         console.print(
             f"[bold]{escape(entry.title)}[/] ({plan.variant}), {len(plan.downloads)} files, "
@@ -87,7 +89,10 @@ def fetch(
 
             folder = carry_out(plan, progress=progress)
         console.print(f"[green]✓[/] {escape(str(folder))}")
-        console.print(f"Use it with TURBOCORD_MODEL={escape(str(folder))}", soft_wrap=True)
+        use = f"TURBOCORD_MODEL={plan.model}"
+        if extra != settings.catalog:
+            use += f" and TURBOCORD_CATALOG={extra}"
+        console.print(f"Use it with {escape(use)}", soft_wrap=True)
 
 
 @app.command(name="verify")
@@ -108,7 +113,8 @@ def verify_(
         )
 
     with _errors_in_words():
-        checks = verify(_located(model, into, catalog), checked=show)
+        root, extra = _where(load_settings(), into, catalog)
+        checks = verify(_located(model, root, extra), checked=show, extra=extra)
         bad = [check for check in checks if check.bad]
         if bad:
             raise ModelError(
@@ -124,8 +130,10 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
     """Show the models of the catalogue and those that are installed."""
     console = Console()
     with _errors_in_words():
-        installed = find_installed(into, extra=catalog)
-        used = _in_use()
+        settings = load_settings()
+        root, extra = _where(settings, into, catalog)
+        installed = find_installed(root, extra=extra)
+        used = _in_use(settings)
         table = Table(box=None, pad_edge=False)
         for heading in (
             "",
@@ -139,7 +147,7 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
             "installed",
         ):
             table.add_column(heading, overflow="fold")
-        for entry in load_catalog(catalog).values():
+        for entry in load_catalog(extra).values():
             here = next((model for model in installed if model.entry is entry), None)
             table.add_row(
                 "[green]✓[/]" if here else " ",
@@ -162,29 +170,29 @@ def list_(into: Into = None, catalog: Catalog = None) -> None:
         console.print(table)
 
 
-def _in_use() -> dict[Path, str]:
+def _where(settings: Settings, into: Path | None, catalog: Path | None) -> tuple[Path, Path | None]:
+    """Return where models are kept and the operator's catalogue: as told, or as configured."""
+    return into or settings.models_dir, catalog or settings.catalog
+
+
+def _in_use(settings: Settings) -> dict[Path, str]:
     """Return by path which models the settings name: the first, and further ones to choose."""
-    try:
-        settings = load_settings()
-    except StartupError:
-        # What is wrong with them is for `doctor` to say.
-        return {}
     used: dict[Path, str] = {}
     for source in (settings.model, *settings.models):
-        path = (installed_path(source) or Path(source).expanduser()).absolute()
+        found = installed_path(source, settings.models_dir, extra=settings.catalog)
+        path = (found or Path(source).expanduser()).absolute()
         # A single file is listed by its folder.
         path = path.parent if path.suffix == ".safetensors" else path
         used.setdefault(path, "further" if used else "first")
     return used
 
 
-def _located(model: str, into: Path | None, catalog: Path | None) -> Path:
-    if (path := installed_path(model, into, extra=catalog)) is not None:
+def _located(model: str, root: Path, extra: Path | None) -> Path:
+    if (path := installed_path(model, root, extra=extra)) is not None:
         return path
-    if model in load_catalog(catalog):
+    if model in load_catalog(extra):
         raise ModelError(
-            f"{model} is not in {(into or models_root()).absolute()}; fetch it with "
-            f"`turbocord model fetch {model}`."
+            f"{model} is not in {root.absolute()}; fetch it with `turbocord model fetch {model}`."
         )
     return Path(model).expanduser()
 
@@ -193,7 +201,7 @@ def _located(model: str, into: Path | None, catalog: Path | None) -> Path:
 def _errors_in_words() -> Iterator[None]:
     try:
         yield
-    except ModelError as error:
+    except StartupError as error:
         sys.stderr.write(f"turbocord: {error}\n")
         raise typer.Exit(error.exit_code) from error
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from safetensors.numpy import save_file
 
 from bot.doctor import model as doctor_model
 from bot.doctor.check import Grade
 from bot.doctor.model import Weights, check_model, together
+from bot.models.catalog import CATALOG
 from bot.models.catalog_manifest import MANIFEST, Manifest, write_manifest
 
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -62,10 +64,33 @@ def test_a_catalogue_name_is_found_under_the_root(tmp_path: Path) -> None:
     assert check.detail.endswith("fetched from modelscope")
 
 
-def test_a_single_file_will_do(tmp_path: Path) -> None:
+def test_an_own_catalogue_counts_and_is_told_when_it_cannot_be_read(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(CATALOG.read_text(encoding="utf-8").replace("sdxl-turbo", "mine"))
+    assert "there is nothing" in check_model("mine", root=tmp_path)[0].detail
+    check, _ = check_model("mine", root=tmp_path, extra=own)
+    assert check.advice == "Fetch it: turbocord model fetch mine"
+    make_folder(tmp_path / "stabilityai/mine", ".fp16.safetensors")
+    assert check_model("mine", root=tmp_path, extra=own)[0].grade is Grade.OK
+
+    check, _ = check_model("tiny", extra=tmp_path / "absent.toml")
+    assert check.grade is Grade.FAIL
+    assert "absent.toml cannot be read" in check.detail
+
+
+def test_a_single_file_will_do_where_its_configuration_is_here_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "sd_xl_turbo_1.0_fp16.safetensors"
     save_file({"weight": np.zeros(1000, np.uint8)}, file)
 
+    check, _ = check_model(str(file))
+    assert check.grade is Grade.FAIL
+    assert "no configuration or tokenizers" in check.detail
+    assert "hf download stabilityai/stable-diffusion-xl-base-1.0" in check.advice
+
+    make_folder(file.with_suffix(""))
     check, weights = check_model(str(file))
 
     assert check.grade is Grade.OK

@@ -156,8 +156,11 @@ def test_models_of_other_origin_are_listed_too(tmp_path: Path) -> None:
     assert [model.entry.name if model.entry else None for model in found] == [None, "sdxl-turbo"]
 
 
-def test_models_live_here_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_live_here_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TURBOCORD_MODELS_DIR", raising=False)
     assert models_root() == Path()
+    (tmp_path / ".env").write_text("TURBOCORD_MODELS_DIR=kept")
+    assert models_root() == Path("kept")
     monkeypatch.setenv("TURBOCORD_MODELS_DIR", "/srv/models")
     assert models_root() == Path("/srv/models")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import defaults_of
+from bot.app import defaults_of, scheduler_of
 from bot.config import load_settings
+from bot.engine.remote import RemoteScheduler
 from bot.errors import StartupError
+from bot.models.catalog import CATALOG
 from bot.models.choices import model_choices
 
 
@@ -68,3 +70,23 @@ def test_what_the_operator_chose_goes_before_what_the_catalogue_says() -> None:
     assert (chosen.num_inference_steps, chosen.max_steps) == (3, 3)
     (turbo,) = model_choices("sdxl-turbo").values()
     assert defaults_of(load_settings(), turbo).num_inference_steps == 2
+
+
+def test_an_own_catalogue_says_what_its_models_are_made_for(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    text = CATALOG.read_text(encoding="utf-8").replace("sd_xl_turbo_1.0", "mine")
+    own.write_text(text.replace("[sdxl-turbo", "[own").replace("[[sdxl-turbo", "[[own"))
+    for source in ("own", "x/mine.safetensors"):
+        assert model_choices(source)[source.split("/")[-1].split(".")[0]].steps is None
+        (choice,) = model_choices(source, extra=own).values()
+        assert (choice.steps, choice.size) == (1, 512)
+    with pytest.raises(StartupError, match=r"The catalogue \S+absent\.toml cannot be read"):
+        model_choices("starter", extra=tmp_path / "absent.toml")
+
+
+def test_the_engines_of_a_cluster_find_models_as_the_settings_say(tmp_path: Path) -> None:
+    settings = load_settings(ray_address="auto", models_dir=tmp_path, catalog=tmp_path / "own.toml")
+    scheduler = scheduler_of(settings, model_choices("starter"), {})
+    assert isinstance(scheduler, RemoteScheduler)
+    told = scheduler._build.keywords  # type: ignore[attr-defined]  # a partial
+    assert (told["models_dir"], told["catalog"]) == (tmp_path, tmp_path / "own.toml")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bot.models.catalog import CATALOG
 from bot.models.cli import app
+from bot.models.loader import resolve_model
 from tests.models.hub.conftest import TURBO, UNET
 from tests.models.hub.server import Hub
 
@@ -51,6 +54,53 @@ def test_fetch_breaks_off_and_a_second_run_resumes(hub: Hub, tmp_path: Path) -> 
     assert "Licence: sai-nc-community." in second.stdout
     assert hub.fetched(UNET)[-1].range == f"bytes={have}-"
     assert unet.read_bytes() == hub.repos[TURBO][UNET]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shipped", "own catalogue"])
+def test_what_fetch_tells_to_set_can_be_loaded(hub: Hub, tmp_path: Path, own: bool) -> None:
+    catalog = tmp_path / "own.toml"
+    shipped = CATALOG.read_text(encoding="utf-8")
+    catalog.write_text(shipped.replace('folder = "stabilityai/', 'folder = "flat-'))
+    more = ["--catalog", str(catalog)] if own else []
+
+    done = run(hub, tmp_path, "fetch", "sdxl-turbo", "--variant", "single-fp16", *more)
+
+    assert done.returncode == 0, done.stderr
+    told = dict(re.findall(r"(TURBOCORD_[A-Z]+)=(\S+)", done.stdout))
+    file = "sd_xl_turbo_1.0_fp16.safetensors"
+    folder = tmp_path / ("flat-sdxl-turbo" if own else "stabilityai/sdxl-turbo")
+    assert told.pop("TURBOCORD_MODEL") == str(resolve_model(str(folder / file)))
+    assert told == ({"TURBOCORD_CATALOG": str(catalog)} if own else {})
+    # Its configuration beside it is no second model.
+    listed = CliRunner().invoke(
+        app, ["list", "--into", str(tmp_path), *more], env={"COLUMNS": "300"}
+    )
+    assert str(folder) in listed.output
+    assert "not in the catalogue" not in listed.output
+
+
+def test_the_settings_say_where_and_from_which_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = CATALOG.read_text(encoding="utf-8").replace("[sdxl-turbo", "[mine")
+    (tmp_path / "own.toml").write_text(own.replace("[[sdxl-turbo", "[[mine"))
+    (tmp_path / ".env").write_text("TURBOCORD_MODELS_DIR=kept\nTURBOCORD_CATALOG=own.toml\n")
+    folder = tmp_path / "kept/stabilityai/sdxl-turbo"
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text("{}")
+    runner = CliRunner()
+
+    listed = runner.invoke(app, ["list"], env={"COLUMNS": "300", "TURBOCORD_MODEL": "mine"})
+    assert listed.exit_code == 0, listed.output
+    (row,) = [line.split() for line in listed.output.splitlines() if " mine " in line]
+    assert row[0] == "✓"
+    assert "first" in row
+    absent = runner.invoke(app, ["verify", "sdxl-lightning"])
+    assert f"sdxl-lightning is not in {tmp_path / 'kept'}" in absent.output
+    refused = runner.invoke(app, ["list"], env={"TURBOCORD_MODEL_DIR": "kept"})
+    assert refused.exit_code == 64
+    assert "TURBOCORD_MODEL_DIR is no setting" in refused.output
 
 
 def test_verify_and_list_find_what_was_fetched(hub: Hub, tmp_path: Path) -> None:

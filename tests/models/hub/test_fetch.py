@@ -14,6 +14,7 @@ from bot.models.catalog_fetch import carry_out, fetch, plan_fetch
 from bot.models.catalog_manifest import MANIFEST, read_manifest
 from bot.models.catalog_transfer import part_of
 from bot.models.catalog_verify import State, verify
+from bot.models.single_file import find_configuration
 from tests.models.hub.conftest import TURBO, UNET, UNET_SIZE, weights
 from tests.models.hub.server import Hub
 
@@ -68,13 +69,26 @@ def test_the_stock_client_gets_the_same_bytes(hub: Hub, tmp_path: Path) -> None:
         ("single-fp32", "sd_xl_turbo_1.0.safetensors"),
     ],
 )
-def test_a_single_file_variant_is_one_file(
+def test_a_single_file_variant_is_one_file_with_its_configuration_in_a_folder_of_its_name(
     hub: Hub, tmp_path: Path, variant: str, file: str
 ) -> None:
-    folder = bring(hub, tmp_path, variant=variant)
+    plan = plan_fetch("sdxl-turbo", variant=variant, target=tmp_path, endpoint=hub.url)
+    folder = carry_out(plan, pause_s=0)
 
-    assert files_in(folder) == {file, "LICENSE.md", MANIFEST}
-    assert installed_path("sdxl-turbo", tmp_path) == folder / file
+    # It counts as installed once it is there, so it comes last.
+    assert hub.requests[-1].path.endswith(file)
+    small = {
+        path
+        for path in hub.repos[TURBO]
+        if path.endswith((".json", ".txt")) and not path.startswith(".")
+    }
+    assert len(small) == 14
+    configuration = {f"{file.removesuffix('.safetensors')}/{path}" for path in small}
+    assert files_in(folder) == {file, "LICENSE.md", MANIFEST} | configuration
+    assert installed_path("sdxl-turbo", tmp_path) == plan.model == folder / file
+    assert find_configuration(folder / file) == (folder / file).with_suffix("")
+    assert [model.path for model in list_installed(tmp_path)] == [folder]
+    assert all(check.state is State.OK for check in verify(folder))
 
 
 def test_variants_share_a_folder_and_its_manifest(hub: Hub, tmp_path: Path) -> None:
@@ -84,6 +98,7 @@ def test_variants_share_a_folder_and_its_manifest(hub: Hub, tmp_path: Path) -> N
     manifest = read_manifest(folder)
     assert manifest is not None
     assert manifest.variants == ("single-fp16", "fp16")
+    assert plan_fetch("sdxl-turbo", target=tmp_path, endpoint=hub.url).model == folder
     assert {UNET, "sd_xl_turbo_1.0_fp16.safetensors"} <= manifest.files.keys()
     assert manifest.repos == {TURBO: hub.commit(TURBO)}
 

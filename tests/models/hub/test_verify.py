@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.models import catalog_verify
-from bot.models.catalog import ModelError
+from bot.models.catalog import CATALOG, ModelError
 from bot.models.catalog_fetch import fetch
 from bot.models.catalog_manifest import MANIFEST
 from bot.models.catalog_verify import FileCheck, State, published_sha1, verify
@@ -88,22 +87,22 @@ def test_the_published_sha1_is_that_of_the_article() -> None:
     }
 
 
-def test_a_published_sha1_decides_without_a_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "sd_xl_turbo_1.0_fp16.safetensors"
-    data = weights(7, 1000)
-    (tmp_path / name).write_bytes(data)
+def test_a_published_sha1_decides_without_a_manifest(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    file = folder / "sd_xl_turbo_1.0_fp16.safetensors"
+    file.write_bytes(weights(7, 1000))
 
-    (check,) = verify(tmp_path / name)
+    (check,) = verify(file)
     assert check.state is State.DAMAGED
     assert check.detail.endswith("expected 285e9cfa0c67…")
 
-    known = {name: hashlib.sha1(data).hexdigest()}
-    monkeypatch.setattr(catalog_verify, "published_sha1", lambda: known)
-    (check,) = verify(tmp_path / name)
+    published, own = published_sha1()[file.name], tmp_path / "own.toml"
+    found = hashlib.sha1(file.read_bytes()).hexdigest()
+    own.write_text(CATALOG.read_text(encoding="utf-8").replace(published, found))
+    (check,) = verify(file, extra=own)
     assert check.state is State.OK
-    (check,) = verify(tmp_path)
+    (check,) = verify(folder, extra=own)
     assert check.state is State.OK
 
 
