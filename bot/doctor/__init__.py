@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from bot.config import Settings
 from bot.doctor.account import check_account, check_intent, check_token
@@ -11,23 +10,24 @@ from bot.doctor.check import Check, Grade, healthy, render
 from bot.doctor.machine import check_device, check_packages, check_python
 from bot.doctor.model import check_model, together
 from bot.doctor.safety import check_safety
-from bot.doctor.services import check_disk, check_limits, check_port, check_store
+from bot.doctor.services import check_disk, check_limits, check_page, check_port, check_store
 from bot.doctor.styles import check_choices, check_styles
 from bot.models.device import device_facts
 
 __all__ = ["Check", "Grade", "healthy", "render", "run_doctor"]
 
 
-def run_doctor(settings: Settings, *, online: bool, models: Path | None = None) -> list[Check]:
+def run_doctor(settings: Settings, *, online: bool) -> list[Check]:
     """Look at everything a start depends on; `online` also asks Discord about the token.
 
-    `models` is where models are kept, as in `turbocord model`. Blocks, and must not be called where
+    Blocks, and must not be called where
     an event loop runs. Never raises for what it finds.
     """
     facts = device_facts()
     on_cpu = settings.device == "cpu" or facts.kind == "cpu"
     sources = (settings.model, *settings.models)
-    found = [check_model(source, root=models, on_cpu=on_cpu) for source in sources]
+    where = {"root": settings.models_dir, "extra": settings.catalog}
+    found = [check_model(source, **where, on_cpu=on_cpu) for source in sources]
     weights = together([each for _, each in found], waiting_bytes=settings.models_waiting_bytes)
     return [
         check_python(),
@@ -40,6 +40,7 @@ def run_doctor(settings: Settings, *, online: bool, models: Path | None = None) 
         check_disk(settings.cache_dir),
         *asyncio.run(_reachable(settings, online=online)),
         check_port(settings),
+        check_page(settings),
     ]
 
 

@@ -121,7 +121,7 @@ def _accelerator(device: Device, weights: Weights) -> Check:
 def _cpu(wanted: str, facts: DeviceFacts, weights: Weights) -> Check:
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     detail = f"CPU, {cores} cores"
-    if wanted == "auto" and not facts.build and _has_nvidia():
+    if wanted == "auto" and _has_nvidia():
         return warn("Device", f"{detail}, though there is an NVIDIA GPU", _no_device(facts))
     if weights.half > 1e9:
         return warn("Device", detail, "A model of this size wants a GPU; a CPU takes far longer.")
@@ -134,7 +134,11 @@ def _no_device(facts: DeviceFacts) -> str:
             "This torch was built for the CPU alone: install torch's CUDA build, the default on "
             "Linux."
         )
-    return "Check that nvidia-smi works here; in a container, that it was given the GPU."
+    major = facts.build.partition(".")[0]
+    return (
+        f"Check that nvidia-smi works here and shows CUDA {major} or newer: an older driver wants "
+        "a torch for its CUDA. In a container, check that it was given the GPU."
+    )
 
 
 def _has_nvidia() -> bool:

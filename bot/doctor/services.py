@@ -1,8 +1,9 @@
-"""What the bot writes to and listens on: disk, store, limits, port."""
+"""What the bot writes to and listens on: disk, store, limits, ports."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import socket
 from pathlib import Path
@@ -100,9 +101,23 @@ async def check_limits(url: str) -> Check:
 
 def check_port(settings: Settings) -> Check:
     """Check that the port of health and metrics is free."""
-    host, port = settings.http_host, settings.http_port
-    if not port:
+    if not settings.http_port:
         return ok("Port", "health and metrics are off")
+    return _free("Port", settings.http_host, settings.http_port, "TURBOCORD_HTTP_PORT")
+
+
+def check_page(settings: Settings) -> Check:
+    """Check that the live page's port is free and that Gradio is there to serve it."""
+    if not settings.web_port:
+        return ok("Live page", "off")
+    # Found and not imported, which takes seconds.
+    if importlib.util.find_spec("gradio") is None:
+        advice = f"Install it, {install_hint('web')}, or empty TURBOCORD_WEB_PORT."
+        return fail("Live page", "it needs the package gradio", advice)
+    return _free("Live page", settings.web_host, settings.web_port, "TURBOCORD_WEB_PORT")
+
+
+def _free(name: str, host: str, port: int, variable: str) -> Check:
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(address[0], address[1]) as probe:
@@ -112,9 +127,8 @@ def check_port(settings: Settings) -> Check:
             probe.listen()
     except OSError as error:
         detail = f"{host}:{port}: {error.strerror}"
-        advice = "Choose another TURBOCORD_HTTP_PORT, unless turbocord itself is running."
-        return warn("Port", detail, advice)
-    return ok("Port", f"{host}:{port} is free")
+        return warn(name, detail, f"Choose another {variable}, unless turbocord itself is running.")
+    return ok(name, f"{host}:{port} is free")
 
 
 def _store_fails(error: Exception, url: sa.URL) -> Check:

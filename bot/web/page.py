@@ -19,9 +19,10 @@ from bot.errors import StartupError, install_hint
 from bot.policy import Defaults
 from bot.request import MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, PictureSource, Wish, random_seed
 from bot.web.pictures import Pictures
+from bot.web.quiet import hush
 from bot.web.sentences import caption, error_sentence, locale_of
-from bot.web.uploads import guard
-from bot.web.visitor import Frame, Visitors
+from bot.web.uploads import NOT_HERE, guard
+from bot.web.visitor import MOST_VISITORS, Frame, Visitors
 
 FIRST_SEED: Final = 42
 """The seed the page opens with, as in the article it follows."""
@@ -29,6 +30,9 @@ FIRST_SEED: Final = 42
 STAMP: Final = "(...values) => [...values.slice(0, -1), performance.now()]"
 """Run in the browser: the last input becomes the time of the event. Requests may pass each other
 on their way, and only this tells which one was made last."""
+
+MOST_EVENTS: Final = 1000
+"""Events that wait for their turn; each holds what it brought."""
 
 STYLE: Final = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
@@ -60,7 +64,7 @@ class Form:
     stamp: float
 
     async def wish(self) -> Wish:
-        """Return what is asked for, with the uploaded picture's bytes."""
+        """Return what is asked for, with the uploaded picture's bytes. Raises FileNotFoundError."""
         data = await asyncio.to_thread(Path(self.picture).read_bytes) if self.picture else None
         chosen = self.seed is not None and not self.randomize
         return Wish(
@@ -169,7 +173,11 @@ class Page:
                 api_visibility="private",
             )
             blocks.unload(self._leave(gr))
+        # By itself Gradio keeps ten thousand sessions, and any number of events.
+        blocks.state_session_capacity = MOST_VISITORS
+        blocks.queue(max_size=MOST_EVENTS)
         guard(blocks, lambda words: gr.Error(words, print_exception=False))
+        hush(blocks, gr.Error)
         return blocks
 
     def _listener(self, gr: Any) -> Callable[..., AsyncIterator[Any]]:
@@ -178,7 +186,11 @@ class Page:
         async def draw(request: Any, *values: Any) -> AsyncIterator[Any]:
             form = Form(*values)
             locale = locale_of(request.headers.get("accept-language", ""))
-            wish = await form.wish()
+            try:
+                wish = await form.wish()
+            except FileNotFoundError:
+                # It went since it was looked for: uploads make room for later ones.
+                raise gr.Error(NOT_HERE, print_exception=False) from None
             # Gradio empties the outputs of an event that yields nothing, as an overtaken one does.
             yield gr.skip(), gr.skip()
             async for frame in self.visitors.of(request.session_hash or "").draw(

@@ -15,6 +15,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bot import exit_codes
@@ -22,9 +23,9 @@ from bot.errors import StartupError
 from bot.policy import Defaults
 from bot.ratelimit import Quota
 from bot.service import ImageService
+from bot.web.doorkeeper import Doorkeeper
 from bot.web.page import STYLE, Page, import_gradio
 from bot.web.pictures import Pictures, media_type
-from bot.web.uploads import NoAddresses
 from bot.web.visitor import SETTLE_SECONDS, Observer, Visitor, Visitors
 
 log = logging.getLogger(__name__)
@@ -32,28 +33,52 @@ log = logging.getLogger(__name__)
 GONE: Final = 404
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the page will be served: `listener` is bound to `host`, and nobody listens yet."""
+
+    host: str
+    listener: socket.socket
+
+    @property
+    def port(self) -> int:
+        """The port, also where a free one was asked for."""
+        return int(self.listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def reserve(host: str = "127.0.0.1", port: int = 7860) -> AsyncIterator[Place]:
+    """Yield a place for the page, for as long as it may be served; port 0 picks a free one.
+
+    To be entered before anything is loaded. Raises StartupError where Gradio is missing or the
+    port cannot be had.
+    """
+    # Gradio fixes some of its folders when it is imported: in another's it could not start.
+    with own_temporary_folder():
+        # Importing it takes seconds, in which probes and heartbeats want their answers.
+        await asyncio.to_thread(import_gradio)
+        with contextlib.closing(bind(host, port)) as listener:
+            yield Place(host, listener)
+
+
 @asynccontextmanager
 async def serve_page(
+    place: Place,
     service: ImageService,
     defaults: Defaults,
     *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
     password: str = "",
     quota: Quota | None = None,
     observe: Observer | None = None,
     settle_s: float = SETTLE_SECONDS,
 ) -> AsyncIterator[str]:
-    """Yield the page's URL while it is served; port 0 picks a free one.
+    """Yield the page's URL while it is served at `place`.
 
     An empty `password` lets everyone in who reaches the port. `quota` replaces the limiter's own
     for each visitor; all of them together share one guild's. `observe` hears how each request
-    ended. Raises StartupError where Gradio is missing or the port cannot be had.
+    ended. Raises StartupError where another process has begun to listen at `place`.
     """
-    # Importing it takes seconds, in which probes and heartbeats want their answers.
-    await asyncio.to_thread(import_gradio)
-    listener = bind(host, port)
-    bound = listener.getsockname()[1]
+    host, bound = place.host, place.port
     if not password and not is_loopback(host):
         log.warning("the live page on %s:%d is open to everyone who reaches it", host, bound)
     pictures = Pictures()
@@ -61,15 +86,16 @@ async def serve_page(
     def visitor() -> Visitor:
         return Visitor(service, defaults, quota=quota, observe=observe, settle_s=settle_s)
 
-    with contextlib.closing(listener), own_temporary_folder():
-        page = Page(Visitors(visitor), pictures, defaults)
-        application = make_application(
-            page, host=host, port=bound, password=password, max_bytes=service.fetcher.max_bytes
-        )
-        async with _serving(application, listener):
-            url = f"http://{host_in_url(host)}:{bound}/"
-            log.info("the live page is on %s", url)
-            yield url
+    page = Page(Visitors(visitor), pictures, defaults)
+    application = make_application(
+        page, host=host, port=bound, password=password, max_bytes=service.fetcher.max_bytes
+    )
+    with _told_in_words(host, bound):
+        place.listener.listen()
+    async with _serving(application, place.listener):
+        url = f"http://{host_in_url(host)}:{bound}/"
+        log.info("the live page is on %s", url)
+        yield url
 
 
 def make_application(page: Page, *, host: str, port: int, password: str, max_bytes: int) -> Any:
@@ -78,7 +104,13 @@ def make_application(page: Page, *, host: str, port: int, password: str, max_byt
     from fastapi import FastAPI, Response
 
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    application.add_middleware(NoAddresses)
+    blocks = page.build()
+    application.add_middleware(
+        Doorkeeper,
+        folder=blocks.GRADIO_CACHE,
+        max_bytes=max_bytes,
+        inputs={number: len(event.inputs) for number, event in blocks.fns.items()},
+    )
 
     # Names cannot be guessed, so that a picture needs no second look at the password.
     @application.get("/pictures/{name}")
@@ -92,7 +124,7 @@ def make_application(page: Page, *, host: str, port: int, password: str, max_byt
     system = ["system-ui", "sans-serif"]
     return gr.mount_gradio_app(
         application,
-        page.build(),
+        blocks,
         path="/",
         server_name=host,
         server_port=port,
@@ -144,8 +176,8 @@ async def _serving(application: Any, listener: socket.socket) -> AsyncIterator[N
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket bound to `host`:`port`. Raises StartupError."""
-    try:
+    """Return a socket bound to `host`:`port`, on which nobody listens yet. Raises StartupError."""
+    with _told_in_words(host, port):
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         )[0]
@@ -153,17 +185,22 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
-            listener.listen()
         except OSError:
             listener.close()
             raise
+    return listener
+
+
+@contextlib.contextmanager
+def _told_in_words(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StartupError(
             f"The live page cannot listen on {host}:{port} ({error.strerror}): choose another "
             "port or address",
             exit_code=exit_codes.CONFIG,
         ) from error
-    return listener
 
 
 @contextlib.contextmanager

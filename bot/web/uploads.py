@@ -7,13 +7,20 @@ turns on, any file of the host, and an address it downloads.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 NOT_HERE: Final = "This picture is not among the uploads, or no longer: please upload it again."
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+FILE_BYTES: Final = 64 * 1024
+"""What each file counts for beside its size, so that there is a bound on the empty ones too."""
+
+EMPTY_SECONDS: Final = 60.0
+"""How old an empty folder is that nothing more will come into."""
 
 
 def guard(blocks: Any, refusal: Callable[[str], Exception]) -> None:
@@ -60,16 +67,26 @@ def is_upload(path: Any, folder: str) -> bool:
         return False
 
 
-class NoAddresses:
-    """Answers 403 to any path with an address in it, which Gradio would fetch and hand on."""
+def make_room(folder: str, most_bytes: int) -> None:
+    """Delete the oldest files in `folder` until the others have at most `most_bytes`.
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http" and "://" in scope["path"]:
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+    They are told by what lies on the disk: Gradio knows nothing of uploads that it did not finish.
+    """
+    files: list[tuple[float, int, Path]] = []
+    for place, _, names in os.walk(folder, topdown=False):
+        for path in [Path(place, name) for name in names]:
+            # Another may be gone by now.
+            with contextlib.suppress(OSError):
+                found = path.lstat()
+                files.append((found.st_mtime, found.st_size + FILE_BYTES, path))
+        if place != folder and not names:
+            with contextlib.suppress(OSError):
+                if Path(place).lstat().st_mtime < time.time() - EMPTY_SECONDS:
+                    Path(place).rmdir()
+    left = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if left <= most_bytes:
             return
-        await self._app(scope, receive, send)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        left -= size

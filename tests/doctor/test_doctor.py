@@ -10,6 +10,7 @@ from rich.console import Console
 import bot.doctor
 from bot.config import Settings
 from bot.doctor import Check, Grade, healthy, render, run_doctor
+from bot.models.catalog import CATALOG
 
 FINDINGS = [
     Check("Port", Grade.OK, "127.0.0.1:8080 is free"),
@@ -47,6 +48,7 @@ def test_everything_is_looked_at_once_and_in_order(tmp_path: Path) -> None:
         "Store",
         "Limits",
         "Port",
+        "Live page",
     ]
     assert not healthy(checks)
     assert [check.name for check in checks if check.grade is Grade.FAIL] == ["Token"]
@@ -73,6 +75,20 @@ def test_models_and_loras_are_looked_at(tmp_path: Path) -> None:
     details = {check.name: check.detail for check in checks if check.grade is Grade.OK}
     assert details["Models"] == "members choose between tiny, sdxl-turbo"
     assert "cut; their files must be at the same paths on every node" in details["Styles"]
+
+
+def test_models_are_looked_for_as_the_settings_say(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(CATALOG.read_text(encoding="utf-8").replace("sdxl-turbo", "mine"))
+    where = {"models_dir": tmp_path / "kept", "catalog": own}
+    checks = run_doctor(settings(tmp_path, device="cpu", model="mine", **where), online=False)
+    details = {check.name: check.detail for check in checks}
+    assert details["Model"] == f"mine is not in {tmp_path / 'kept'}"
+
+    where["catalog"] = tmp_path / "absent.toml"
+    checks = run_doctor(settings(tmp_path, device="cpu", models="starter", **where), online=False)
+    failed = [check.name for check in checks if "absent.toml cannot be read" in check.detail]
+    assert failed == ["Model", "Model", "Models"]
 
 
 def test_a_bad_token_is_not_sent_to_discord(tmp_path: Path) -> None:

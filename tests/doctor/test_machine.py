@@ -93,7 +93,7 @@ def test_a_requirement_that_is_not_met_fails(monkeypatch: pytest.MonkeyPatch) ->
         ("cuda", CUDA, [Grade.OK, Grade.WARN, Grade.FAIL], "the weights alone are 7.0 GB"),
         ("cuda:3", CUDA, [Grade.FAIL], "there is no cuda:3"),
         ("cuda", CPU, [Grade.FAIL], "built for the CPU alone"),
-        ("cuda", DeviceFacts("2.13.0", "13.0"), [Grade.FAIL], "Check that nvidia-smi works"),
+        ("cuda", DeviceFacts("2.13.0", "13.0"), [Grade.FAIL], "shows CUDA 13 or newer"),
         ("mps", CUDA, [Grade.FAIL], "mps is wanted, torch sees none"),
         ("gpu", CUDA, [Grade.FAIL], "TURBOCORD_DEVICE is 'gpu'"),
     ],
@@ -111,6 +111,25 @@ def test_a_small_model_is_fine_on_a_cpu() -> None:
     (found,) = devices(check_device("cpu", CPU, Weights(half=50_000_000)))
 
     assert found.grade is Grade.OK
+
+
+@pytest.mark.parametrize(
+    ("facts", "advice"),
+    [(CPU, "built for the CPU alone"), (DeviceFacts("2.13.0", "13.0"), "shows CUDA 13 or newer")],
+    ids=["CPU build", "CUDA build"],
+)
+def test_drawing_on_the_cpu_beside_a_gpu_is_pointed_out(
+    monkeypatch: pytest.MonkeyPatch, facts: DeviceFacts, advice: str
+) -> None:
+    monkeypatch.setattr("bot.doctor.machine._has_nvidia", lambda: True)
+
+    (found,) = devices(check_device("auto", facts, Weights(half=50_000_000)))
+    (meant,) = devices(check_device("cpu", facts, Weights(half=50_000_000)))
+
+    assert found.grade is Grade.WARN
+    assert "though there is an NVIDIA GPU" in found.detail
+    assert advice in found.advice
+    assert meant.grade is Grade.OK
 
 
 def test_a_broken_torch_is_the_only_finding() -> None:

@@ -7,15 +7,16 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from bot.config import Settings
 from bot.doctor.check import Grade
-from bot.doctor.services import check_disk, check_limits, check_port, check_store
+from bot.doctor.services import check_disk, check_limits, check_page, check_port, check_store
 from bot.store import Store
 from tests.servers import PostgresServer, RedisServer, needs_postgres, needs_redis
 
@@ -256,3 +257,21 @@ def test_an_address_of_another_machine_is_a_warning() -> None:
     check = check_port(settings(http_host="192.0.2.1", http_port=8080))
 
     assert check.grade is Grade.WARN
+
+
+def test_the_live_page_needs_its_port_and_gradio(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert check_page(settings()).detail == "off"
+    check = check_page(settings(web_port=closed_port))
+    assert (check.grade, check.detail) == (Grade.FAIL, "it needs the package gradio")
+    assert "'.[web]'" in check.advice
+    gradio = ModuleType("gradio")
+    gradio.__spec__ = ModuleSpec("gradio", None)
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    assert check_page(settings(web_port=closed_port)).grade is Grade.OK
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        check = check_page(settings(web_port=taken.getsockname()[1]))
+    assert check.grade is Grade.WARN
+    assert "TURBOCORD_WEB_PORT" in check.advice

@@ -19,9 +19,10 @@ from bot.imaging.intake import Intake
 from bot.policy import Defaults
 from bot.ratelimit import Quota, RateLimiter
 from bot.service import ImageService
-from bot.web.page_server import serve_page
+from bot.web.page_server import reserve, serve_page
 
 AMPLE = Quota(1000, 60)
+MAX_BYTES = 25 * 1024 * 1024
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ async def service_of(
     *,
     member: Quota = AMPLE,
     check: PictureCheck | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> AsyncIterator[ImageService]:
     """Yield a service with its real parts; only the model is null."""
     workers = ThreadPoolExecutor(2)
@@ -49,7 +51,7 @@ async def service_of(
         async with aiohttp.ClientSession() as session:
             yield ImageService(
                 limiter=limiter,
-                fetcher=PictureFetcher(session),
+                fetcher=PictureFetcher(session, max_bytes=max_bytes),
                 intake=Intake(workers),
                 scheduler=scheduler,
                 encoders=workers,
@@ -67,11 +69,15 @@ async def serving(
     pipeline: Callable[[], NullPipeline] = NullPipeline,
     *,
     defaults: Defaults | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    max_bytes: int = MAX_BYTES,
     **options: Any,
 ) -> AsyncIterator[str]:
     """Yield the URL of a live page on a free port of this machine."""
     async with (
-        service_of(pipeline) as service,
-        serve_page(service, defaults or Defaults(), **{"port": 0, **options}) as url,
+        reserve(host, port) as place,
+        service_of(pipeline, max_bytes=max_bytes) as service,
+        serve_page(place, service, defaults or Defaults(), **options) as url,
     ):
         yield url

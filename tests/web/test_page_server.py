@@ -12,10 +12,20 @@ import aiohttp
 import pytest
 
 from bot import exit_codes
+from bot.engine.null import NullPipeline
 from bot.errors import StartupError
+from bot.policy import Defaults
 from bot.web.page import import_gradio
-from bot.web.page_server import bind, host_in_url, is_loopback, own_temporary_folder, same
-from tests.web.conftest import serving
+from bot.web.page_server import (
+    bind,
+    host_in_url,
+    is_loopback,
+    own_temporary_folder,
+    reserve,
+    same,
+    serve_page,
+)
+from tests.web.conftest import service_of, serving
 
 HOST = "127.0.0.1"
 
@@ -27,6 +37,16 @@ def test_a_port_in_use_is_refused_in_a_sentence(port: int) -> None:
         with pytest.raises(StartupError, match=f"cannot listen on {HOST}:{port}") as failure:
             bind(HOST, port)
     assert failure.value.exit_code == exit_codes.CONFIG
+
+
+async def test_a_port_that_is_taken_meanwhile_is_refused_in_a_sentence(port: int) -> None:
+    pytest.importorskip("gradio", reason="the extra `web` (Gradio) is not installed")
+    async with reserve(HOST, port) as place, service_of(NullPipeline) as service:
+        with bind(HOST, port) as other:
+            other.listen()
+            with pytest.raises(StartupError, match=f"cannot listen on {HOST}:{port}"):
+                async with serve_page(place, service, Defaults()):
+                    pass
 
 
 def test_a_missing_gradio_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +95,32 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_nobody_else_s_folder_keeps_the_page_from_starting(tmp_path: Path) -> None:
+    """Gradio makes folders in the one that it finds when it is imported, which must be ours."""
+    pytest.importorskip("gradio", reason="the extra `web` (Gradio) is not installed")
+    (tmp_path / "gradio").write_text("nobody may make a folder here")
+    script = (
+        "import asyncio\n"
+        "from tests.web.conftest import serving\n"
+        "async def main():\n"
+        "    async with serving() as url:\n"
+        "        print(url)\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("GRADIO_TEMP_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=100,
+    )
+    assert done.stdout.startswith("http://"), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["gradio"]
 
 
 async def test_an_open_page_warns_and_calls_nobody(caplog: pytest.LogCaptureFixture) -> None:

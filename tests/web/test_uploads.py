@@ -3,83 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import secrets
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yarl
 
-from bot.engine.null import NullPipeline
 from bot.policy import Defaults
-from bot.request import Draw, Pixels
+from bot.web import uploads
 from bot.web.page import Page
 from bot.web.pictures import Pictures
-from bot.web.uploads import NOT_HERE, is_upload, named_in
+from bot.web.uploads import is_upload, make_room, named_in
 from bot.web.visitor import Visitors
 from tests.pictures import sideways_photo
-from tests.web.conftest import serving
+from tests.web.calling import MARKS, calling
 
 pytest.importorskip("gradio", reason="the extra `web` (Gradio) is not installed")
-
-MARKS = {"meta": {"_type": "gradio.FileData"}}
-
-
-@dataclass
-class Caller:
-    """Talks to the page as a script would; `drawn` is what reached the model."""
-
-    url: str
-    session: aiohttp.ClientSession
-    drawn: list[Draw]
-
-    async def upload(self) -> str:
-        form = aiohttp.FormData()
-        form.add_field("files", sideways_photo(), filename="photo.jpg")
-        async with self.session.post(f"{self.url}gradio_api/upload", data=form) as answer:
-            (path,) = await answer.json()
-        assert isinstance(path, str)
-        return path
-
-    async def ask(self, *, source: Any = None, prompt: Any = "a cat") -> dict[str, Any]:
-        """Send one event and return how it ended."""
-        values = [prompt, source, 0.7, 0.0, 1, 42, False, 1.0]
-        session = secrets.token_hex(4)
-        event = {"data": values, "fn_index": 0, "session_hash": session}
-        async with self.session.post(f"{self.url}gradio_api/queue/join", json=event) as answer:
-            assert answer.status == 200
-        told = f"{self.url}gradio_api/queue/data?session_hash={session}"
-        async with self.session.get(told) as answer:
-            async for line in answer.content:
-                message = json.loads(line.removeprefix(b"data:")) if line.strip() else {}
-                if message.get("msg") == "process_completed":
-                    return dict(message)
-        raise AssertionError("the event has no end")
-
-    async def refused(self, **what: Any) -> bool:
-        """Return whether an event is refused before anything is read or drawn."""
-        ended = await self.ask(**what)
-        return ended["output"].get("error") == NOT_HERE and self.drawn == []
-
-
-@asynccontextmanager
-async def calling() -> AsyncIterator[Caller]:
-    drawn: list[Draw] = []
-
-    class SeenPipeline(NullPipeline):
-        def redo(self, draw: Draw) -> Pixels:
-            drawn.append(draw)
-            return super().redo(draw)
-
-    async with serving(SeenPipeline) as url, aiohttp.ClientSession() as session:
-        yield Caller(url, session, drawn)
 
 
 @asynccontextmanager
@@ -183,3 +127,36 @@ def test_what_is_no_upload(tmp_path: Path, path: Any) -> None:
     assert is_upload(f"{folder}/y", str(folder))
     asked = path.format(folder) if isinstance(path, str) else path
     assert not is_upload(asked, str(folder))
+
+
+async def test_a_file_that_goes_while_it_is_looked_for_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def as_deleted(payload: Any) -> str:
+        Path(payload.path).unlink()
+        return str(payload.path)
+
+    monkeypatch.setattr("bot.web.page.as_uploaded", as_deleted)
+    async with calling() as page:
+        assert await page.refused(source={"path": await page.upload(), **MARKS})
+
+
+def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "FILE_BYTES", 10)
+    now = time.time()
+    for age, name in enumerate(("newest", "empty", "a/older", "oldest")):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"" if name == "empty" else b"x" * 90)
+        os.utime(file, (now - age, now - age))
+    (tmp_path / "just made").mkdir()
+
+    def left(most_bytes: int) -> set[str]:
+        make_room(str(tmp_path), most_bytes)
+        return {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+
+    assert left(310) == {"newest", "empty", "a", "a/older", "oldest", "just made"}
+    assert left(309) == {"newest", "empty", "a", "a/older", "just made"}
+    os.utime(tmp_path / "just made", (now - 90, now - 90))
+    assert left(109) == {"newest", "a"}
+    assert left(0) == {"a"}

@@ -13,6 +13,11 @@ import aiohttp
 import pytest
 
 from bot import exit_codes
+from bot.app import started
+from bot.config import load_settings
+from bot.engine.null import NullPipeline
+from bot.engine.scheduler import BatchScheduler
+from bot.errors import StartupError
 from tests.e2e import eventually, town
 from tests.web.test_dashboard import expressions, names
 
@@ -71,3 +76,35 @@ async def test_a_healthcheck_without_a_port_says_what_to_set() -> None:
     code, words = await healthcheck(0)
     assert code == exit_codes.REFUSED
     assert "TURBOCORD_HTTP_PORT" in words
+
+
+async def refused(folder: Path, port: int) -> StartupError:
+    """Return why there is no live page on `port`, which is told before anything is loaded."""
+
+    def load() -> NullPipeline:
+        pytest.fail("a model is loaded")
+
+    settings = load_settings(
+        database_url=f"sqlite+aiosqlite:///{folder}/turbocord.db", model="tiny", web_port=port
+    )
+    with pytest.raises(StartupError) as caught:
+        async with started(settings, scheduler=BatchScheduler([load]), with_gateway=False):
+            pass
+    return caught.value
+
+
+async def test_a_port_in_use_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason="the extra `web` (Gradio) is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        error = await refused(tmp_path, port := taken.getsockname()[1])
+    assert error.exit_code == exit_codes.CONFIG
+    assert f"cannot listen on 127.0.0.1:{port}" in str(error)
+
+
+async def test_a_missing_gradio_is_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    error = await refused(tmp_path, two_ports()[0])
+    assert error.exit_code == exit_codes.CONFIG
+    assert "Gradio" in str(error)
