@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check run format clean
+.PHONY: demo install test check run format clean
 
 demo: $(STAMP)  ## sandbox Discord, bot and starter model together, on localhost
 	$(BIN)/turbocord demo
+
+install: $(STAMP)  ## the bot and all its optional parts; the command is then .venv/bin/turbocord
 
 test: $(STAMP)  ## the whole test suite, fast tests first; many wait for sockets, so three at a time
 	$(BIN)/python -m pytest -n 3 --dist loadgroup

@@ -49,9 +49,9 @@ def run(
 
     settings = settings_or_exit(api_base=api_base, gateway=gateway, model=model)
 
-    async def main() -> None:
+    async def main() -> int:
         async with connected(settings) as started:
-            await started.until_closed()
+            return await started.until_closed()
 
     run_to_end(main())
 
@@ -104,9 +104,9 @@ def web(
 
     settings = settings_or_exit(web_port=port, web_host=host, model=model)
 
-    async def main() -> None:
-        async with started(settings, with_gateway=False):
-            await asyncio.Event().wait()
+    async def main() -> int:
+        async with started(settings, with_gateway=False) as parts:
+            return await parts.until_closed()
 
     run_to_end(main())
 

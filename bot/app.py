@@ -24,6 +24,7 @@ from bot.config import Settings
 from bot.engine.launch import build_scheduler
 from bot.engine.picture_check import Judge, PictureCheck
 from bot.engine.remote import build_remote_scheduler
+from bot.engine.scheduler import BatchScheduler
 from bot.errors import StartupError
 from bot.imaging.fetch import DISCORD_HOSTS, PictureFetcher
 from bot.imaging.intake import Intake
@@ -37,7 +38,7 @@ from bot.store import Store
 from bot.studio import Studio
 from bot.styles import load_styles
 from bot.web.health import serve_ops
-from bot.web.page_server import serve_page
+from bot.web.page_server import reserve, serve_page
 from bot.web.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -70,11 +71,24 @@ class App:
         """Log in without connecting and upload the command tree. Raises StartupError."""
         await self.bot.upload_tree(token_of(self.settings))
 
-    async def until_closed(self) -> None:
-        """Return when the connection has ended; raises why, when that was not asked for."""
+    async def until_closed(self) -> int:
+        """Stay while there is a connection, or none was asked for, and something to draw on.
+
+        Returns the process's exit code; raises why the connection ended, when that was not asked
+        for.
+        """
         freeze_loaded()
-        if self.serving is not None:
-            await asyncio.shield(self.serving)
+        failed = asyncio.create_task(engine_failed(self.scheduler), name="engine-failed")
+        try:
+            serving = {self.serving} if self.serving is not None else set()
+            await asyncio.wait({failed, *serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            failed.cancel()
+        if self.serving is not None and self.serving.done():
+            self.serving.result()
+            return exit_codes.OK
+        log.critical("no device is left that can draw: ending, so that a new process may begin")
+        return exit_codes.INTERNAL
 
     async def wait_until_ready(self) -> None:
         """Return once the gateway is connected and every guild is known."""
@@ -111,10 +125,15 @@ async def started(
         )
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
         # What cannot be right is told before anything is loaded.
-        models = model_choices(settings.model, settings.models)
+        models = model_choices(
+            settings.model, settings.models, root=settings.models_dir, extra=settings.catalog
+        )
         styles = load_styles(
             settings.styles, loras=settings.loras, find_loras=settings.ray_address is None
         )
+        place = None
+        if settings.web_port:
+            place = await stack.enter_async_context(reserve(settings.web_host, settings.web_port))
         check = check_of(settings)
         if check is not None:
             parts.check = check.stats
@@ -155,13 +174,12 @@ async def started(
         studio.observers.append(ops.metrics.observe)
         parts.requests = studio
         parts.door = studio.door
-        if settings.web_port:
+        if place is not None:
             await stack.enter_async_context(
                 serve_page(
+                    place,
                     service,
                     studio.defaults,
-                    host=settings.web_host,
-                    port=settings.web_port,
                     password=settings.web_password.get_secret_value(),
                     observe=ops.metrics.observe,
                 )
@@ -211,6 +229,17 @@ async def connected(
             await asyncio.gather(serving, ready, return_exceptions=True)
             # What Discord did not take in time fails now and is kept for /me.
             await app.studio.wait_until_idle(KEEP_SECONDS)
+
+
+async def engine_failed(scheduler: Scheduler) -> None:
+    """Return once nothing can be drawn in this process any more: its CUDA context may be lost.
+
+    Never returns for a cluster, whose engines are processes of their own and come back.
+    """
+    if isinstance(scheduler, BatchScheduler):
+        await scheduler.failed()
+    else:
+        await asyncio.Event().wait()
 
 
 def freeze_loaded() -> None:
@@ -266,6 +295,8 @@ def scheduler_of(
             cache=settings.cache_dir,
             models=further,
             waiting_bytes=settings.models_waiting_bytes,
+            models_dir=settings.models_dir,
+            catalog=settings.catalog,
             max_pictures=settings.queue_total,
             max_per_guild=settings.queue_guild,
             max_per_member=settings.queue_member,
@@ -279,6 +310,8 @@ def scheduler_of(
         cache=settings.cache_dir,
         models=further,
         waiting_bytes=settings.models_waiting_bytes,
+        models_dir=settings.models_dir,
+        catalog=settings.catalog,
         loras=[style.adapter for style in styles.values() if style.adapter],
         max_pictures=settings.queue_total,
         max_per_guild=settings.queue_guild,

@@ -10,7 +10,7 @@
 | 67 | Discord does not accept the token | a new token |
 | 68 | Discord cannot be reached | the network; starting again later |
 | 69 | an intent is not enabled for the application | the developer portal |
-| 70 | a fault of ours | the traceback in the log |
+| 70 | a fault of ours, or no device is left that can draw | the log; starting again |
 
 The numbers follow the range of BSD's sysexits without its meanings. A supervisor may restart after
 68 and 70; after the others nothing changes until someone acts.

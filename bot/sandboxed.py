@@ -39,14 +39,14 @@ def demo(
     """Run sandbox and bot together: no token, no account, no graphics card."""
     logs.set_up()
 
-    async def main() -> None:
+    async def main() -> int:
         # The starter model is at its best in one step; other models have their own counts.
         steps = 1 if model in (None, "starter") else None
         async with _sandboxed_bot(port=port, model=model, steps=steps) as (server, bot):
             print(f"Open {server.base_url}/ and type /imagine", flush=True)
             if browser:
                 await asyncio.to_thread(webbrowser.open, f"{server.base_url}/")
-            await bot.until_closed()
+            return await bot.until_closed()
 
     run_to_end(main())
 

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.config import Settings
+from bot.app import KEEP_SECONDS
+from bot.config import NO_SETTINGS, Settings
+from bot.engine.scheduler import JOIN_SECONDS
+from bot.studio import ANSWER_SECONDS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -15,6 +18,8 @@ TEXT = COMPOSE.read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 BOTS = ("bot", "bot-cpu", "bot-shared")
+ENGINES = 8
+"""As many GPUs as one machine has, or nearly all have."""
 
 each_bot = pytest.mark.parametrize("name", BOTS)
 
@@ -69,6 +74,8 @@ def test_each_bot_needs_its_token_and_nothing_else(name: str) -> None:
 def test_each_bots_settings_exist(name: str) -> None:
     fields = {f"TURBOCORD_{field.upper()}" for field in Settings.model_fields} | {"DISCORD_TOKEN"}
     assert SERVICES[name]["environment"].keys() <= fields
+    # A variable in docker/.env reaches the bot too, so it must not refuse what compose reads.
+    assert set(re.findall(r"\$\{(TURBOCORD_[A-Z_]+)", TEXT)) <= fields | NO_SETTINGS
 
 
 @each_bot
@@ -91,7 +98,20 @@ def test_each_bot_keeps_its_data_and_its_models(name: str) -> None:
 @each_bot
 def test_each_bot_is_given_time_to_finish(name: str) -> None:
     grace = seconds(SERVICES[name]["stop_grace_period"])
-    assert grace > Settings.model_fields["drain_seconds"].default
+    setting = Settings.model_fields["drain_seconds"]
+    told = re.search(r"keep it (\d+) s below", setting.description or "")
+    assert told is not None
+    # Answers to what was not finished, keeping what did not arrive, the ends of page and health
+    # (1 s each), and of each engine's thread.
+    after = ANSWER_SECONDS + KEEP_SECONDS + 2 + ENGINES * JOIN_SECONDS
+    assert after <= int(told[1]) <= grace - setting.default
+
+
+@each_bot
+def test_a_gpu_that_is_reserved_must_be_used(name: str) -> None:
+    service = SERVICES[name]
+    device = "${TURBOCORD_DEVICE:-cuda}" if "deploy" in service else "cpu"
+    assert service["environment"]["TURBOCORD_DEVICE"] == device
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -108,7 +128,7 @@ def test_each_bot_is_built_from_our_dockerfile(name: str) -> None:
     assert (ROOT / build["dockerfile"]).is_file()
     dockerfile = (ROOT / build["dockerfile"]).read_text(encoding="utf-8")
     declared = set(re.findall(r"^ARG ([A-Z_]+)", dockerfile, re.MULTILINE))
-    assert build["args"].keys() <= declared
+    assert build["args"].keys() == declared
 
 
 def test_ports_are_open_to_this_machine_alone() -> None:

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -77,13 +77,18 @@ async def can_mount(within: str) -> bool:
 
 @asynccontextmanager
 async def running(
-    folder: Path, env: dict[str, str], *, within: str | None = None
+    folder: Path,
+    env: dict[str, str],
+    *,
+    within: str | None = None,
+    module: Sequence[str] = ("bot", "run"),
 ) -> AsyncIterator[Process]:
     """Yield `python -m bot run` with its working directory in `folder`; kill it at the end.
 
-    `within` is a shell command that arranges mounts, which only the process will see.
+    `module` replaces what stands after `-m`. `within` is a shell command that arranges mounts,
+    which only the process will see.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "bot", "run"]
+    command = [sys.executable, "-W", "ignore", "-m", *module]
     if within is not None:
         command = [*MOUNTING, f"{within} && exec {shlex.join(command)}"]
     process = Process(

@@ -127,3 +127,30 @@ async def test_a_second_signal_costs_no_answer(tmp_path: Path) -> None:
         records = [await member.wait_response(one, timeout=5) for one in sent]
     for record in records:
         assert record["response"]["files"] or words(record["response"])
+
+
+DYING = "tests.faults.dying_engine"
+
+
+async def test_a_process_whose_device_is_lost_answers_and_ends(tmp_path: Path) -> None:
+    """A supervisor starts a new one, which has a device again; this one would never draw."""
+    async with (
+        Sandbox(privileged_intents=MESSAGE_CONTENT) as sandbox,
+        sandbox.client() as member,
+        running(tmp_path, environment(tmp_path, sandbox), module=(DYING, "run")) as process,
+    ):
+        await connected(member, process, 1)
+        sent = await member.command("/imagine prompt:a cat", user="ada", channel="general")
+        async with asyncio.timeout(60):
+            assert await process.code() == exit_codes.INTERNAL
+        record = await member.wait_response(sent, timeout=5)
+    assert words(record["response"])
+    assert process.said.count("no device is left that can draw") == 1
+
+
+async def test_so_does_the_web_page_by_itself(tmp_path: Path) -> None:
+    env = environment(tmp_path, DYING_ENGINE="idle")
+    async with running(tmp_path, env, module=(DYING, "web", "--port", "0")) as process:
+        async with asyncio.timeout(60):
+            assert await process.code() == exit_codes.INTERNAL
+    assert process.said.count("no device is left that can draw") == 1
