@@ -22,6 +22,7 @@ from bot import exit_codes
 from bot.arrivals import Arrivals
 from bot.errors import StartupError, StoreError
 from bot.replies import error_text, is_refusal, text_message
+from bot.shard import Shard
 from bot.store import Store
 from bot.studio import Studio
 from bot.words import catalogue
@@ -275,6 +276,9 @@ class TurboBot(commands.AutoShardedBot):
 
         return guarded
 
+    def _unreadable(self) -> None:
+        self.malformed_events += 1
+
     async def takes(self, event_id: int, *, eager: bool = True) -> bool:
         """Return whether this process acts on an interaction or a message, which it asks once.
 
@@ -339,7 +343,7 @@ class TurboBot(commands.AutoShardedBot):
             else:
                 # What discord.py's own method does; the names are private to its class.
                 queue = self._AutoShardedClient__queue  # type: ignore[attr-defined]
-                shard = discord.shard.Shard(socket, self, queue.put_nowait)
+                shard = Shard(socket, self, queue.put_nowait, on_unreadable=self._unreadable)
                 self._AutoShardedClient__shards[shard_id] = shard  # type: ignore[attr-defined]
                 shard.launch()
                 return

@@ -160,11 +160,12 @@ class Journal:
         That may be anywhere, so what the picture check flagged comes behind a spoiler.
         """
         for picture in result.pictures:
+            hides = picture.spoiler or picture.flagged
             await self._try(
                 "kept picture",
                 self.store.keep_picture(
                     job_id=result.request.job_id,
-                    filename=f"SPOILER_{picture.filename}" if picture.flagged else picture.filename,
+                    filename=f"SPOILER_{picture.filename}" if hides else picture.filename,
                     data=picture.data,
                     expires_at=time.time() + KEEP_SECONDS,
                 ),
@@ -206,5 +207,9 @@ class Journal:
             await writing
         except StoreError as error:
             log.warning("not kept (%s): %s", what, error)
+            return False
+        except Exception:
+            # What keeps the claims must go on: others would draw what is being drawn here.
+            log.exception("not kept (%s)", what)
             return False
         return True

@@ -61,6 +61,8 @@ class Recovery:
                 await self.sweep()
             except StoreError as error:
                 log.warning("unanswered requests cannot be looked for: %s", error)
+            except Exception:
+                log.exception("unanswered requests cannot be looked for")
             await asyncio.sleep(self.studio.journal.claim_seconds / 2)
 
     async def sweep(self) -> None:

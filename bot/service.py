@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -32,6 +33,7 @@ from bot.request import (
     ImageResult,
     OnFlagged,
     Picture,
+    PictureSource,
     Size,
     Timings,
     effective_steps,
@@ -43,7 +45,11 @@ MAX_ENCODING: Final = 256
 """Pictures that may wait drawn for the encoders, 0.8 MiB each at 512×512; beyond, refuse early."""
 
 MAX_TAKING_IN: Final = 64
-"""Requests whose sources may be on their way at the same time; the next are refused early."""
+"""Requests whose sources may be on their way at the same time; the next are refused early.
+
+Pictures that are only read for what they tell count as well, up to half of it: no limit of images
+holds them, and they must leave room for those that are drawn from.
+"""
 
 AT_ONCE: Final = 8
 """Of those, how many fetch and decode: what bounds the bytes and pixels held meanwhile."""
@@ -131,7 +137,10 @@ class ImageService:
             encoding = asyncio.gather(self._encode(request, drawn), self._judge_drawn(drawn))
             pictures, (verdicts, output_check_ms) = await encoding
             shown = shown_of(
-                pictures, [flagged or verdict for verdict in verdicts], request.on_flagged
+                pictures,
+                [flagged or verdict for verdict in verdicts],
+                request.on_flagged,
+                hidden=any(source.spoiler for source in request.sources),
             )
         except BaseException as error:
             if not (isinstance(error, Flagged) and error.drawn):
@@ -183,12 +192,26 @@ class ImageService:
         if not request.sources:
             size = enlarged(request.size or self.default_size, native)
             return replace(request, size=size), []
-        if self._taking_in >= MAX_TAKING_IN:
+        async with self._taking(MAX_TAKING_IN):
+            return await self._fetch_and_fit(request, native)
+
+    async def read_metadata(self, source: PictureSource) -> Metadata | None:
+        """Return what a picture tells of itself, or None.
+
+        Raises BadPicture if it is not there, QueueFull where too many are on their way.
+        """
+        async with self._taking(MAX_TAKING_IN // 2):
+            return await self.intake.read(await self.fetcher.fetch(source))
+
+    @asynccontextmanager
+    async def _taking(self, most: int) -> AsyncIterator[None]:
+        """Wait for a turn to fetch and decode. Raises QueueFull where `most` are on their way."""
+        if self._taking_in >= most:
             raise QueueFull("server", retry_after=RETRY_SECONDS)
         self._taking_in += 1
         try:
             async with self._turns:
-                return await self._fetch_and_fit(request, native)
+                yield
         finally:
             self._taking_in -= 1
 
@@ -226,12 +249,16 @@ class ImageService:
 
 
 def shown_of(
-    pictures: Sequence[Picture], flagged: Sequence[bool], on_flagged: OnFlagged
+    pictures: Sequence[Picture], flagged: Sequence[bool], on_flagged: OnFlagged, *, hidden: bool
 ) -> tuple[Picture, ...]:
-    """Return the pictures that may be shown. Raises Flagged where none may."""
+    """Return the pictures that may be shown, behind spoilers where `hidden`.
+
+    Raises Flagged where none may.
+    """
+    spoilers = [hidden or (one and on_flagged is OnFlagged.SPOILER) for one in flagged]
     judged = [
-        replace(picture, flagged=verdict, spoiler=verdict and on_flagged is OnFlagged.SPOILER)
-        for picture, verdict in zip(pictures, flagged, strict=True)
+        replace(picture, flagged=verdict, spoiler=spoiler)
+        for picture, verdict, spoiler in zip(pictures, flagged, spoilers, strict=True)
     ]
     shown = tuple(one for one in judged if not (one.flagged and on_flagged.refuses))
     if not shown:

@@ -211,9 +211,12 @@ class PictureCheck:
         loop = asyncio.get_running_loop()
         self._called_at = time.monotonic()
         try:
-            return await loop.run_in_executor(self._thread, self._judge.flags, pictures)
+            verdicts = await loop.run_in_executor(self._thread, self._judge.flags, pictures)
         finally:
             self._called_at = None
+        if len(verdicts) != len(batch):
+            raise ValueError("another number of verdicts than of pictures")
+        return verdicts
 
 
 def _fail(batch: Iterable[_Asked]) -> None:

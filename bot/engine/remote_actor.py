@@ -166,8 +166,11 @@ class EngineActor:
                 last_used = now
             if now - last_used > self._idle_seconds:
                 log.info("No front for %g s; giving the device back", self._idle_seconds)
-                await scheduler.stop(0)
-                self._leave_cluster()
+                try:
+                    await scheduler.stop(0)
+                finally:
+                    # Whatever is left of the scheduler ends with the process.
+                    self._leave_cluster()
                 return
 
 

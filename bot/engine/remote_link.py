@@ -220,29 +220,35 @@ class EngineLink:
     async def _run(self) -> None:
         """Find or make the engine, watch it, and begin again when it is lost."""
         while True:
-            pause = RETRY_SECONDS
             try:
-                self._handle = await asyncio.to_thread(
-                    self._cluster.engine,
-                    self.slot,
-                    self._build,
-                    idle_seconds=self._idle_seconds,
-                )
-                await self._load()
-                await self._watch()
-            except StartupError as error:
-                self._tell(lambda: self._cluster.kill(self._handle, restart=False))
-                self._office.link_broken(self, error)
+                pause = await self._attend()
+            except Exception:
+                log.exception("%s could not be seen to", self.slot.name)
                 pause = BROKEN_SECONDS
-            except TimeoutError:
-                self._lose(f"no answer for {self._silent_seconds:g} s")
-                self._tell(lambda: self._cluster.kill(self._handle, restart=True))
-            except Exception as error:
-                if not self._cluster.is_fault(error):
-                    log.exception("%s cannot be reached", self.slot.name)
-                    pause = BROKEN_SECONDS
-                self._lose(_brief(error))
             await asyncio.sleep(pause)
+
+    async def _attend(self) -> float:
+        """Return, once the engine is lost, the seconds until it is begun with again."""
+        try:
+            self._handle = await asyncio.to_thread(
+                self._cluster.engine, self.slot, self._build, idle_seconds=self._idle_seconds
+            )
+            await self._load()
+            await self._watch()
+        except StartupError as error:
+            self._tell(lambda: self._cluster.kill(self._handle, restart=False))
+            self._office.link_broken(self, error)
+            return BROKEN_SECONDS
+        except TimeoutError:
+            self._lose(f"no answer for {self._silent_seconds:g} s")
+            self._tell(lambda: self._cluster.kill(self._handle, restart=True))
+        except Exception as error:
+            is_fault = self._cluster.is_fault(error)
+            if not is_fault:
+                log.exception("%s cannot be reached", self.slot.name)
+            self._lose(_brief(error))
+            return RETRY_SECONDS if is_fault else BROKEN_SECONDS
+        return RETRY_SECONDS
 
     async def _load(self) -> None:
         """Wait for the engine's place and its model, however long that takes."""

@@ -110,6 +110,7 @@ class BatchScheduler:
         self._state = "starting"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first_ready: asyncio.Future[None] | None = None
+        self._has_failed = asyncio.Event()
         self._tickets: set[Ticket] = set()
         self._counts = _Counts()
         self._replaced = 0
@@ -129,6 +130,10 @@ class BatchScheduler:
             await self.stop(0)
             raise
         self._watchdog = asyncio.create_task(self._watch(), name="engine-watchdog")
+
+    async def failed(self) -> None:
+        """Return once no device is left that could draw, which only a fresh process mends."""
+        await self._has_failed.wait()
 
     async def stop(self, drain_seconds: float = 30.0) -> None:
         """Take no more work, finish what was taken within `drain_seconds`, end the threads."""
@@ -292,6 +297,7 @@ class BatchScheduler:
         if self._workers or self._state in ("stopping", "stopped"):
             return
         self._state = "failed"
+        self._has_failed.set()
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_exception(error)
         for ticket in list(self._tickets):
@@ -303,11 +309,18 @@ class BatchScheduler:
             await asyncio.sleep(self.stall_seconds / 8)
             now = time.perf_counter()
             for worker in list(self._workers):
-                call = worker.call
-                if call is not None and now - call.started > self._limit(call):
-                    self._replace(worker, call)
-                elif self._is_overdue(worker, now):
-                    self._give_up(worker)
+                try:
+                    self._look_after(worker, now)
+                except Exception:
+                    # There may be no thread for a new worker; the others are watched all the same.
+                    log.exception("%s could not be replaced", worker.name)
+
+    def _look_after(self, worker: DeviceWorker[Any], now: float) -> None:
+        call = worker.call
+        if call is not None and now - call.started > self._limit(call):
+            self._replace(worker, call)
+        elif self._is_overdue(worker, now):
+            self._give_up(worker)
 
     def _limit(self, call: Call) -> float:
         return self.patience_seconds if call.overhaul else self.stall_seconds

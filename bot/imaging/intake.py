@@ -17,6 +17,7 @@ from bot.errors import BadPicture
 from bot.imaging.colour import to_plain, to_srgb
 from bot.imaging.container import read_container
 from bot.imaging.exif import ExifBlock
+from bot.imaging.metadata import Metadata, read_metadata
 from bot.imaging.sniff import Format, sniff
 from bot.request import SIZES, Size
 
@@ -201,6 +202,10 @@ class Intake:
     async def fit(self, image: Image.Image, width: int, height: int) -> Image.Image:
         """Return `fit(image, width, height)`. Raises BadPicture when the time is up."""
         return await self._run(lambda: fit(image, width, height))
+
+    async def read(self, data: bytes) -> Metadata | None:
+        """Return `read_metadata(data)`. Raises BadPicture when the time is up."""
+        return await self._run(lambda: read_metadata(data))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

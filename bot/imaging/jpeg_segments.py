@@ -24,6 +24,9 @@ _ICC: Final = b"ICC_PROFILE\0"
 # (TEM) and restart markers have no length: taken for a segment they would hide what follows.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
+_WINDOW: Final = 1024 * 1024
+"""Bytes that are searched at once: no other thread of Python's runs meanwhile."""
+
 
 class Segment(NamedTuple):
     """One segment: its marker's second byte, its body, and all its bytes.
@@ -45,10 +48,9 @@ def segments(data: bytes) -> Iterator[Segment]:
     view = memoryview(data)
     at = len(_SOI)
     for _ in range(MAX_SEGMENTS):
-        found = _NEXT_MARKER.search(data, at)
-        if found is None:
+        at = _next_marker(data, at)
+        if at == len(data):
             return
-        at = found.start()
         marker = data[at + 1]
         if marker == _EOI:
             yield Segment(marker, view[at + 2 : at + 2], view[at : at + 2])
@@ -56,11 +58,20 @@ def segments(data: bytes) -> Iterator[Segment]:
         end = at + 2 + int.from_bytes(view[at + 2 : at + 4], "big")
         body = view[at + 4 : end]
         if marker == _SOS:
-            following = _NEXT_MARKER.search(data, end)
-            end = following.start() if following else len(view)
+            end = _next_marker(data, end)
         yield Segment(marker, body, view[at:end])
         at = max(end, at + 2)
     raise ValueError("too many JPEG segments")
+
+
+def _next_marker(data: bytes, at: int) -> int:
+    """Return where the next marker begins, at `at` or later; the data's length without one."""
+    for start in range(at, len(data), _WINDOW):
+        # A marker's second byte may lie behind its window.
+        found = _NEXT_MARKER.search(data, start, start + _WINDOW + 1)
+        if found is not None:
+            return found.start()
+    return len(data)
 
 
 def pixels_only(data: bytes) -> tuple[bytes, int]:

@@ -55,7 +55,8 @@ of 400 or above with `{"message": sentence}`.
                                               see `bot.sandbox.faults.Fault` for the options
     POST   /sandbox/faults/gateway            kind: drop (code), reset, reconnect, invalidate
                                               (resumable), zombie (on), refuse_resume (times),
-                                              malformed (event, data) → {"connections"}
+                                              malformed (event, data; or frame, a text)
+                                              → {"connections"}
     POST   /sandbox/faults/expire             interaction → 204; its token works no longer
     DELETE /sandbox/faults[/{fault}]          → 204
 

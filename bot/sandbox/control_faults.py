@@ -91,7 +91,10 @@ async def _strike(call: ControlCall, connection: Connection, kind: str, data: Js
 
 
 def _malformed(connection: Connection, data: Json) -> None:
-    """Send an event whose data is not what its name promises."""
+    """Send an event whose data is not what its name promises, or any frame as it is written."""
+    if "frame" in data:
+        connection.send_text(str(data["frame"]))
+        return
     event: Any = data.get("event", "INTERACTION_CREATE")
     body = data.get("data", {"id": "1", "type": 2, "token": "x", "version": 1})
     if connection.session is not None:

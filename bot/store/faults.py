@@ -100,6 +100,7 @@ def database_errors() -> tuple[type[Exception], ...]:
         *_ERRORS,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -197,12 +197,20 @@ class Jobs(Database):
         return None if row is None else _job(row)
 
     async def jobs_of_user(
-        self, user_id: int, *, limit: int = 10, before: tuple[float, str] | None = None
+        self,
+        user_id: int,
+        *,
+        limit: int = 10,
+        before: tuple[float, str] | None = None,
+        without: Collection[str] = (),
     ) -> list[Job]:
-        """Return the member's jobs, newest first; `before` is the last one's `cursor`."""
+        """Return the member's jobs, newest first, but those of the kinds `without`.
+
+        `before` is the last one's `cursor`.
+        """
         query = (
             sa.select(jobs)
-            .where(jobs.c.user_id == user_id)
+            .where(jobs.c.user_id == user_id, jobs.c.kind.not_in(without))
             .order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc())
             .limit(limit)
         )

@@ -59,6 +59,28 @@ def test_devices_by_name() -> None:
     assert caught.value.exit_code == exit_codes.CONFIG
 
 
+@pytest.mark.parametrize(("build", "warnings"), [("13.0", 1), (None, 0)])
+def test_a_gpu_that_cannot_be_used_is_not_passed_over_silently(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    build: str | None,
+    warnings: int,
+) -> None:
+    """As with a driver that is too old for the build: the GPU can be counted and not be used."""
+    import torch
+
+    monkeypatch.setattr(torch.version, "cuda", build)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert find_devices("auto") == ["cpu"]
+    assert sum("sees no GPU" in each.message for each in caplog.records) == warnings
+    assert find_devices("cpu") == ["cpu"]
+    assert len(caplog.records) == warnings
+    with pytest.raises(StartupError, match="no device 'cuda' on this machine; there is cpu"):
+        find_devices("cuda")
+
+
 def test_cores_go_to_those_who_have_work() -> None:
     share = CoreShare(8, engines=4)
     first, second, third, fourth = (share.join() for _ in range(4))

@@ -99,6 +99,18 @@ async def test_a_batch_that_breaks_is_judged_one_by_one() -> None:
     assert judge.calls == [2, 1, 1]
 
 
+async def test_a_judge_that_loses_count_gives_no_verdict_and_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = RedJudge()
+    async with checking(judge) as check:
+        monkeypatch.setattr(judge, "flags", lambda _: [False] * 7)
+        with pytest.raises(CheckFailed):
+            await asyncio.wait_for(check.judge([BLUE, RED], Side.OUTPUT), 5)
+        monkeypatch.undo()
+        assert await asyncio.wait_for(check.judge([RED], Side.OUTPUT), 5) == (True,)
+
+
 async def test_a_check_that_breaks_gives_no_verdict_and_lives_on() -> None:
     # Both together, and then each alone; whoever asked is told at the first.
     failing = [True, True, True]

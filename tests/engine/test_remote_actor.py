@@ -88,6 +88,25 @@ async def test_an_engine_without_fronts_ends_itself() -> None:
     await until(lambda: bool(ended))
 
 
+async def test_an_engine_that_cannot_stop_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else its device would be held for ever."""
+
+    async def stuck(*_: object) -> None:
+        raise RuntimeError("cannot join the thread")
+
+    monkeypatch.setattr(BatchScheduler, "stop", stuck)
+    ended: list[bool] = []
+    actor = EngineActor(build(), idle_seconds=0.1, leave_cluster=lambda: ended.append(True))
+    await actor.report("front", 0)
+    await actor.leave("front")
+    await until(lambda: bool(ended))
+    assert actor._idle is not None
+    with pytest.raises(RuntimeError):
+        await actor._idle
+
+
 async def test_an_engine_whose_device_is_lost_ends_its_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

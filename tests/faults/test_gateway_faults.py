@@ -19,6 +19,12 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "a deletion of nothing": {"event": "MESSAGE_DELETE", "data": {}},
     "a member of no guild": {"event": "GUILD_MEMBER_UPDATE", "data": {"guild_id": "x"}},
     "a channel of an unknown kind": {"event": "CHANNEL_UPDATE", "data": {"id": [], "type": {}}},
+    "a READY that is null": {"event": "READY", "data": None},
+    "a READY without where to resume": {"event": "READY", "data": {"session_id": "x"}},
+    "a RESUMED that is null": {"event": "RESUMED", "data": None},
+    "a hello that is null": {"frame": '{"op":10,"d":null}'},
+    "a frame that is a list": {"frame": "[1,2]"},
+    "a frame that is no JSON": {"frame": '{"op":0,"t":"X"'},
 }
 
 
@@ -83,7 +89,9 @@ async def test_a_session_that_cannot_be_resumed_is_begun_anew(place: Town) -> No
 async def test_an_event_that_cannot_be_read_is_left_out_and_counted(
     place: Town, event: dict[str, Any]
 ) -> None:
+    """It costs the connection where discord.py reads it outside its parsers."""
     before = place.app.bot.malformed_events
+    (connection,) = place.sandbox.core.gateway.connections
     await place.member.gateway_fault("malformed", **event)
 
     async def is_counted() -> bool:
@@ -93,6 +101,26 @@ async def test_an_event_that_cannot_be_read_is_left_out_and_counted(
     assert place.app.serving is not None
     assert not place.app.serving.done()
     await listening(place)
+    is_parsed = event.get("event") not in (None, "READY", "RESUMED")
+    assert (connection in place.sandbox.core.gateway.connections) is is_parsed
+
+
+async def test_after_a_frame_that_cannot_be_read_there_is_one_connection(
+    place: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old one is open still, and its heartbeats would go on."""
+    (connection,) = place.sandbox.core.gateway.connections
+    secret = b"aW50ZXJhY3Rpb246c2VjcmV0"
+    await connection.socket.send_bytes(secret + b"\x00\x00\xff\xff")
+    await listening(place)
+    assert connection not in place.sandbox.core.gateway.connections
+    assert len(place.sandbox.core.gateway.connections) == 1
+    assert place.app.bot.malformed_events == 1
+    said = [one.getMessage() for one in caplog.records if one.name == "bot.shard"]
+    assert said == [
+        "shard 0: the gateway sent a frame that cannot be read (error): connecting anew"
+    ]
+    assert secret.decode() not in caplog.text
 
 
 async def test_a_storm_of_malformed_events_costs_no_answer(

@@ -92,6 +92,16 @@ async def test_time_up_is_a_sentence_and_the_turn_stays_taken(
     assert held.most == 1
 
 
+async def test_what_a_picture_tells_is_read_away_from_the_loop_too(
+    executor: ThreadPoolExecutor, held: HeldDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "read_metadata", held)
+    intake = Intake(executor, timeout_s=0.05, concurrency=1)
+    with pytest.raises(BadPicture, match="picture_heavy"):
+        await intake.read(b"x")
+    assert held.running == 1
+
+
 async def test_a_cancelled_member_frees_nothing_too_early(
     executor: ThreadPoolExecutor, held: HeldDecoder
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from bot.errors import BadPicture
-from bot.imaging import gif_blocks, png_chunks
+from bot.imaging import gif_blocks, jpeg_segments, png_chunks
 from bot.imaging.container import read_container
 from bot.imaging.intake import Limits, open_picture
 from tests.imaging.pictures import difference, encode, gradient, png_chunk, refusal, with_chunk
@@ -184,6 +186,30 @@ def test_jpeg_segments_that_pile_up_never_reach_the_decoder() -> None:
     assert b"Exif" not in read_container(some, "JPEG").data
     assert difference(open_picture(some), open_picture(jpeg)) == 0
     assert refusal(jpeg[:2] + exif * 5000 + jpeg[2:]).code == "picture_damaged"
+
+
+def test_a_long_search_of_a_jpeg_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search holds Python's lock: over the largest download it would stop the event loop."""
+    pattern, searched = jpeg_segments._NEXT_MARKER, list[int]()
+
+    def search(data: bytes, start: int, end: int) -> re.Match[bytes] | None:
+        searched.append(min(end, len(data)) - start)
+        return pattern.search(data, start, end)
+
+    monkeypatch.setattr(jpeg_segments, "_NEXT_MARKER", SimpleNamespace(search=search))
+    scan = b"\xff\xd8\xff\xda\x00\x02"
+    for fill in (b"\xff\x00", b"\xff\xff"):
+        data = scan + fill * 3_000_000
+        assert jpeg_segments.pixels_only(data) == (data, 1)
+    assert sum(searched) > 12_000_000
+    assert max(searched) <= 2**20 + 1
+
+
+def test_markers_are_seen_wherever_they_lie() -> None:
+    """The search goes by windows, at whose edge a marker may lie."""
+    for filled in range(2**20 - 4, 2**20 + 4):
+        data = b"\xff\xd8\xff\xda\x00\x02" + bytes(filled) + b"\xff\xd9"
+        assert [one.marker for one in jpeg_segments.segments(data)] == [0xDA, 0xD9]
 
 
 def test_a_film_behind_a_phone_picture_is_not_counted_as_its_scans() -> None:

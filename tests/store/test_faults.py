@@ -89,6 +89,19 @@ async def test_a_file_that_turns_read_only_is_an_error(sqlite_url: str) -> None:
     await store.close()
 
 
+async def test_a_driver_s_own_failure_is_the_store_s(sqlite_url: str) -> None:
+    """Asyncpg has a class for it that is none of its others, nor wrapped by SQLAlchemy."""
+    asyncpg = pytest.importorskip("asyncpg")
+    store = await Store.open(sqlite_url)
+
+    @sa.event.listens_for(store.engine.sync_engine, "begin")
+    def torn(_connection: sa.Connection) -> None:
+        raise asyncpg.InternalClientError("got result for unknown protocol state 3")
+
+    assert (await failure(store)).details["reason"] == "unexpected"
+    await store.close()
+
+
 @needs_postgres
 async def test_a_database_server_that_dies_is_missed_and_found_again(
     mortal: PostgresServer, caplog: pytest.LogCaptureFixture
