@@ -9,52 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
 
-_LOOKALIKES: Final = {
-    # Letters of other alphabets, small capitals and strokes that look Latin, after Unicode's
-    # confusables (UTS #39); digits and signs that people write for letters.
-    "a": "αаɑᴀ@4",
-    "b": "βбвьʙ68",
-    "c": "сϲᴄ¢",
-    "d": "ԁдɗđᴅ",
-    "e": "еєεҽɛᴇ3€",
-    "f": "ғſꜰ",
-    "g": "ɡɢԍց9",
-    "h": "һнհʜ",
-    "i": "іιıɩɪ1",
-    "j": "јϳյᴊ",
-    "k": "кκҡᴋ",
-    "l": "ӏłʟⅼ",
-    "m": "мᴍ",
-    "n": "ոпηɴ",
-    "o": "оοօøσɵᴏ0",
-    "p": "рρþᴘ",
-    "q": "ԛզ",
-    "r": "гɍʀ",
-    "s": "ѕʂꜱ5$",
-    "t": "тτŧᴛ7",
-    "u": "υսυʊᴜ",
-    "v": "νѵᴠ",
-    "w": "ԝωшѡᴡ",
-    "x": "хχ×",
-    "y": "уүγʏ",
-    "z": "ʐᴢ2",
-}
-_FOLDED: Final[dict[int, str]] = str.maketrans(
-    {other: letter for letter, others in _LOOKALIKES.items() for other in others}
-    # Emoji that are letters: regional indicators, and negative circled and squared capitals.
-    | {
-        chr(first + number): chr(ord("a") + number)
-        for first in (0x1F1E6, 0x1F150, 0x1F170)
-        for number in range(26)
-    }
-)
-_FOLDED_ONE_AS_L: Final[dict[int, str]] = {**_FOLDED, ord("1"): "l"}
-"""A one is an i to some and an l to others."""
-
-_SIGNS: Final = frozenset(
-    one for others in _LOOKALIKES.values() for one in others if not one.isalpha()
-)
-"""What stands for a letter only among letters: a number or a price is no word."""
+from bot.confusables import MIXED_I, READINGS, SIGNS
 
 _INVISIBLE: Final = frozenset(
     [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)]
@@ -62,6 +17,13 @@ _INVISIBLE: Final = frozenset(
 """What shows as nothing though Unicode calls it no format character: joiners, fillers, variants."""
 
 _WORD: Final = re.compile(r"[^\W_]+")
+
+_WRITTEN: Final = re.compile(r"[\w!|@$]+")
+"""A word as it was typed, signs for letters included."""
+
+_SEPARATORS: Final = str.maketrans("!|", "  ")
+_ENDS: Final = re.compile(r"!(?![\w|])")
+"""Exclamation marks that end a word and are no letter of it."""
 
 _UNSPACED: Final = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
@@ -76,12 +38,24 @@ def fold(text: str) -> str:
     Compatibility forms (full width, circled, mathematical) are taken apart first, as Unicode's
     normalization form KD does; invisible characters go away.
     """
-    return _seen(text).translate(_FOLDED)
+    return _seen(text).translate(READINGS[0])
 
 
 def _seen(text: str) -> str:
-    flat = unicodedata.normalize("NFKD", text.casefold()).casefold()
+    """Return `text` in small letters without accents, where capitals no longer tell anything."""
+    capitals = _WRITTEN.sub(_mark_i, _without_marks(text))
+    return _without_marks(unicodedata.normalize("NFKD", capitals.casefold()).casefold())
+
+
+def _without_marks(text: str) -> str:
+    flat = unicodedata.normalize("NFKD", text)
     return "".join(character for character in flat if not _is_mark(character))
+
+
+def _mark_i(word: re.Match[str]) -> str:
+    """Mark a capital I among small letters; in a word all in capitals it is an I."""
+    mixed = "I" in word[0] and any(character.islower() for character in word[0])
+    return word[0].replace("I", MIXED_I) if mixed else word[0]
 
 
 def _is_mark(character: str) -> bool:
@@ -104,7 +78,7 @@ class _Word(NamedTuple):
     @property
     def is_number(self) -> bool:
         """Whether no letter is in it, only what could stand for one."""
-        return _SIGNS.issuperset(self.seen)
+        return SIGNS.issuperset(self.seen)
 
     def __str__(self) -> str:
         return self.seen if self.is_number else self.folded
@@ -131,7 +105,7 @@ def _spelled_out(words: Iterable[_Word]) -> str:
 @lru_cache(maxsize=4096)
 def _entry(entry: str) -> tuple[str, ...]:
     """Return the words of a blocklist's entry, which is asked for at every request."""
-    return tuple(map(str, _words(_seen(entry), _FOLDED)))
+    return tuple(map(str, _words(_ENDS.sub(" ", _seen(entry)), READINGS[0])))
 
 
 def blocked_word(text: str, blocklist: Iterable[str]) -> str | None:
@@ -140,15 +114,25 @@ def blocked_word(text: str, blocklist: Iterable[str]) -> str | None:
     An entry of several words matches them in that order with nothing between. One of three letters
     or more is also found where it is spelled out, and one in writing that puts no spaces between
     words wherever it stands. Digits and signs stand for letters where there is a letter among them;
-    without one they are a number, which only an entry of the same number blocks.
+    without one they are a number, which only an entry of the same number blocks. `!` and `|` are
+    read both ways, as letters and between words.
     """
-    seen = _seen(text)
-    readings = [_Reading.of(_words(seen, folding)) for folding in (_FOLDED, _FOLDED_ONE_AS_L)]
+    readings = _readings(_seen(text))
     for entry in blocklist:
         wanted = _entry(entry)
         if wanted and any(reading.has(wanted) for reading in readings):
             return entry
     return None
+
+
+def _readings(seen: str) -> list[_Reading]:
+    """Return every different way in which a text can be read: most have one."""
+    ways = {
+        cut.translate(folding): (cut, folding)
+        for folding in reversed(READINGS)
+        for cut in (_ENDS.sub(" ", seen), seen.translate(_SEPARATORS))
+    }
+    return [_Reading.of(_words(cut, folding)) for cut, folding in ways.values()]
 
 
 class _Reading(NamedTuple):

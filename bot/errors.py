@@ -36,6 +36,12 @@ class Snippet(str):
     __slots__ = ()
 
 
+class Phrase(Snippet):
+    """A detail that is a key of the message catalogues, said in the reader's language."""
+
+    __slots__ = ()
+
+
 class TurbocordError(Exception):
     """Any failure this project raises on purpose.
 

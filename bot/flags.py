@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bot.errors import BadParameter
+from bot.errors import BadParameter, Phrase
 from bot.request import SIZES, Wish
 
 DASHES: Final = {"—": "--", "–": "--"}
@@ -38,7 +38,7 @@ FLAGS: Final[dict[str, Flag]] = {
     "size": Flag("size", _size, ", ".join(SIZES)),
     "style": Flag("style", str, "/styles"),
     "model": Flag("model", str, "/status"),
-    "no": Flag("negative_prompt", str, "words"),
+    "no": Flag("negative_prompt", str, Phrase("flag.words")),
 }
 
 

@@ -127,13 +127,16 @@ class Quotas(NamedTuple):
     member: Quota | None = None
 
 
-def quotas(rules: GuildSettings, role_ids: frozenset[int]) -> Quotas:
-    """Return the quotas that a guild has chosen for itself and for a member with `role_ids`.
+def quotas(rules: GuildSettings, asker: Asker) -> Quotas:
+    """Return the quotas that a guild has chosen for itself and for a member with these roles.
 
-    Of several roles' quotas the one holds that lets most through.
+    Of several roles' quotas the one holds that lets most through. None does where the user counts
+    alone.
     """
+    if asker.counted_guild_id is None:
+        return Quotas()
     guild, member = rules.guild_quota, rules.member_quota
-    own = [(count, span) for role, count, span in rules.role_quotas if role in role_ids]
+    own = [(count, span) for role, count, span in rules.role_quotas if role in asker.role_ids]
     if own:
         member = max(own, key=lambda one: (one[0] / one[1], one[0]))
     return Quotas(Quota(*guild) if guild else None, Quota(*member) if member else None)
@@ -188,7 +191,7 @@ def resolve(
         prompt=prompt,
         negative_prompt=negative_prompt,
         user_id=asker.user_id,
-        guild_id=asker.guild_id,
+        guild_id=asker.counted_guild_id,
         seed=random_seed() if wish.seed is None else int(_within("seed", wish.seed, 0, MAX_SEED)),
         count=int(_within("count", count, 1, defaults.max_count)),
         size=_size(wish, defaults),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -51,6 +52,12 @@ def run_to_end(main: Coroutine[Any, Any, int | None]) -> None:
     except Exception:
         log.exception("turbocord ended by a fault of its own")
         code = exit_codes.INTERNAL
+    if code == exit_codes.INTERNAL:
+        # Everything is closed by now. The interpreter would wait for threads that may be inside a
+        # call into a lost device, and nobody could start a new process.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
     raise typer.Exit(code or exit_codes.OK)
 
 

@@ -47,6 +47,8 @@ def _source_to_json(source: PictureSource) -> dict[str, Any]:
         "message_id": source.message_id,
         "attachment_id": source.attachment_id,
         "kept": source.keep,
+        "kept_as": source.kept_as,
+        "spoiler": source.spoiler,
     }
 
 
@@ -61,10 +63,19 @@ def sources_of(parameters: Mapping[str, Any], job_id: str) -> tuple[PictureSourc
             message_id=source.get("message_id"),
             attachment_id=source.get("attachment_id"),
             keep=bool(source.get("kept")),
-            kept_as=(job_id, position) if source.get("kept") else None,
+            kept_as=_kept_as(source, job_id, position),
+            spoiler=bool(source.get("spoiler")),
         )
         for position, source in enumerate(parameters.get("sources", ()))
     )
+
+
+def _kept_as(source: Mapping[str, Any], job_id: str, position: int) -> tuple[str, int] | None:
+    """Return where a copy is: under an earlier job, whose member can delete it, or this one."""
+    if source.get("kept_as"):
+        earlier, place = source["kept_as"]
+        return str(earlier), int(place)
+    return (job_id, position) if source.get("kept") else None
 
 
 def wish_of_job(job: Job, *, models: Collection[str] = ()) -> Wish:

@@ -18,6 +18,9 @@ from bot.request import ImageRequest, ImageResult, Picture
 from bot.words import has, say, steps_text
 
 SHOWN_PROMPT = 300
+MESSAGE_TEXT = 3900
+"""Characters of text in a message; Discord takes 4000, and line breaks count."""
+
 ALT_TEXT = 1024
 CODE_DETAILS = {"name", "near", "job_id"}
 """Details that the sentences put between backticks."""
@@ -99,9 +102,9 @@ def parameters_line(
     return "-# " + " · ".join(parts)
 
 
-def alt_text(request: ImageRequest) -> str:
+def alt_text(request: ImageRequest, *, locale: str) -> str:
     """Return what a screen reader says for a picture."""
-    return " ".join(request.prompt.split())[:ALT_TEXT] or "picture"
+    return " ".join(request.prompt.split())[:ALT_TEXT] or say(locale, "result.picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +118,16 @@ class Outgoing:
     files: Callable[[], list[discord.File]]
 
 
-def files_of(pictures: Sequence[Picture], request: ImageRequest) -> list[discord.File]:
+def files_of(
+    pictures: Sequence[Picture], request: ImageRequest, *, locale: str
+) -> list[discord.File]:
     """Return fresh upload objects for the pictures, marked as spoilers where they are."""
     return [
         discord.File(
             io.BytesIO(picture.data),
             filename=picture.filename,
             spoiler=picture.spoiler,
-            description=alt_text(request),
+            description=alt_text(request, locale=locale),
         )
         for picture in pictures
     ]
@@ -137,7 +142,7 @@ def result_parts(
         *(
             discord.MediaGalleryItem(
                 f"attachment://{'SPOILER_' if picture.spoiler else ''}{picture.filename}",
-                description=alt_text(request),
+                description=alt_text(request, locale=locale),
                 spoiler=picture.spoiler,
             )
             for picture in result.pictures
@@ -192,7 +197,7 @@ def result_message(
     """Return a finished request as a message that can be sent more than once."""
     return Outgoing(
         view=lambda: result_view(result, locale=locale, rows=rows(), note=note),
-        files=lambda: files_of(result.pictures, result.request),
+        files=lambda: files_of(result.pictures, result.request, locale=locale),
     )
 
 
@@ -219,11 +224,23 @@ def waiting_view(text: str, row: discord.ui.ActionRow[Any]) -> discord.ui.Layout
     return view
 
 
-def info_text(metadata: Metadata, *, locale: str) -> str:
-    """Return what a picture's own metadata tells, as a quoted block; it can be anyone's text."""
-    lines = [f"**{quote(metadata.prompt)}**"]
+def info_text(metadata: Metadata, *, locale: str, limit: int = MESSAGE_TEXT) -> str:
+    """Return what a picture's own metadata tells, quoted, for it can be anyone's text.
+
+    It has at most `limit` characters, escapes included, where that is enough for all but prompts.
+    """
+    shown = SHOWN_PROMPT
+    while len(text := _info_text(metadata, shown, locale=locale)) > limit and shown > 10:
+        shown -= 10
+    return text
+
+
+def _info_text(metadata: Metadata, shown: int, *, locale: str) -> str:
+    """Return it with at most `shown` characters of each prompt."""
+    lines = [f"**{quote(metadata.prompt, shown)}**"] if metadata.prompt else []
     if metadata.negative_prompt:
-        lines.append(say(locale, "result.without", negative=quote(metadata.negative_prompt)))
+        negative = quote(metadata.negative_prompt, shown)
+        lines.append(say(locale, "result.without", negative=negative))
     facts = [
         f"{metadata.width}×{metadata.height}",
         steps_text(metadata.num_inference_steps, locale=locale),
@@ -232,6 +249,8 @@ def info_text(metadata: Metadata, *, locale: str) -> str:
     ]
     if metadata.strength is not None:
         facts.append(say(locale, "result.strength", strength=f"{metadata.strength:g}"))
+    if metadata.style:
+        facts.append(say(locale, "result.style", style=quote(metadata.style, 60)))
     if metadata.model:
         facts.append(quote(metadata.model, 60))
     if metadata.lora and metadata.lora_weight is not None:

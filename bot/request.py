@@ -63,7 +63,8 @@ class PictureSource:
     Either `url` (one of Discord's own hosts) or `data` is given. `filename` and `claimed_bytes`
     are what Discord says of it; both are claims, checked when the bytes arrive. The ids, where the
     picture hangs on a message, let an expired address be asked for again. Where they do not, `keep`
-    says that the store should keep a copy, and `kept_as` names one by job and place.
+    says that the store should keep a copy, and `kept_as` names one by job and place. `spoiler` says
+    that it hides behind one, and so does what is drawn from it.
     """
 
     url: str | None = None
@@ -76,6 +77,7 @@ class PictureSource:
     attachment_id: int | None = None
     keep: bool = False
     kept_as: tuple[str, int] | None = None
+    spoiler: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,8 @@ class Asker:
     """Who asks, and from where; ids are Discord snowflakes.
 
     `guild_id` is None outside guilds. `parent_channel_id` is that of the channel a thread hangs
-    on. `max_bytes` is the upload limit per file there.
+    on. `max_bytes` is the upload limit per file there. `by_guild` is False where the app is there
+    for its user alone.
     """
 
     user_id: int
@@ -234,6 +237,12 @@ class Asker:
     age_restricted: bool = False
     manages_guild: bool = False
     max_bytes: int = 10 * 1024 * 1024
+    by_guild: bool = True
+
+    @property
+    def counted_guild_id(self) -> int | None:
+        """The guild whose limits and place in the queue hold; None leaves the user's own."""
+        return self.guild_id if self.by_guild else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +274,7 @@ class Wish:
 class ImageRequest:
     """What a member asked for, checked and complete, free of anything Discord.
 
-    `guild_id` is None outside guilds. `size` is None where the source's own aspect decides;
+    `guild_id` is None where the user counts alone. `size` is None where the source's own decides;
     `scale` multiplies whichever size it comes to, and so does the model's own. `model` None is the
     first.
     """

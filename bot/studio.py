@@ -23,7 +23,7 @@ from bot.errors import (
     StoreError,
     TurbocordError,
 )
-from bot.imaging.metadata import Metadata, read_metadata
+from bot.imaging.metadata import Metadata
 from bot.journal import Journal, Posted
 from bot.open_requests import OpenRequests
 from bot.policy import Defaults, Quotas, check, choose_model, on_flagged, quotas, resolve
@@ -147,17 +147,17 @@ class Studio:
 
     async def remaining_for(self, asker: Asker) -> Remaining:
         """Return what a member and their guild, by its own limits, have left now."""
-        own = quotas(await self.rules_for(asker.guild_id), asker.role_ids)
+        own = quotas(await self.rules_for(asker.guild_id), asker)
         return await self.service.limiter.remaining(
-            guild_id=asker.guild_id,
+            guild_id=asker.counted_guild_id,
             user_id=asker.user_id,
             guild_quota=own.guild,
             member_quota=own.member,
         )
 
     async def read_metadata(self, source: PictureSource) -> Metadata | None:
-        """Return what a picture tells of itself, or None. Raises BadPicture if it is not there."""
-        return read_metadata(await self.service.fetcher.fetch(source))
+        """Return what a picture tells of itself, or None. Raises BadPicture and QueueFull."""
+        return await self.service.read_metadata(source)
 
     async def draw(
         self,
@@ -189,7 +189,7 @@ class Studio:
                 check(made, asker, rules)
                 request = self._resolve(made, asker, rules)
                 await self.journal.accept(request, asker, reply.line, kind=kind, parent=parent)
-                return request, quotas(rules, asker.role_ids)
+                return request, quotas(rules, asker)
 
             return self._observed(await self._see_through(reply, accept, kind=kind))
 
@@ -247,7 +247,8 @@ class Studio:
         The guild's rules and its channel may have changed since it was drawn, and hold anew.
         """
         job_id = "-"
-        with self.open_requests.counted():
+        with contextlib.closing(reply), self.open_requests.counted(), self.door.visit(reply):
+            reply.open(soon=True)
             try:
                 rules = await self.rules_for(asker.guild_id)
                 check(Wish(result.request.prompt, result.request.negative_prompt), asker, rules)
@@ -260,7 +261,9 @@ class Studio:
                 await self.journal.done(job_id, posted)
             except Refused as error:
                 return await self._refuse(reply, error, JobState.REFUSED, kind, job_id)
-            except TurbocordError as error:
+            except Exception as error:
+                if not isinstance(error, TurbocordError):
+                    log.exception("job=%s kind=%s outcome=failed", job_id, kind)
                 return await self._refuse(reply, error, JobState.FAILED, kind, job_id)
             finally:
                 self._accepted.discard(job_id)

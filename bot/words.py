@@ -1,19 +1,37 @@
 """Message catalogues: every sentence a member can read, by key and language.
 
 The catalogues are the TOML files in `bot/locales`, one per language, named by Discord's locale
-code. English is complete; another language falls back to it key by key.
+code. English is complete; another language falls back to it key by key. A word that bends with a
+number is written `{count:picture|pictures}`, singular first; a language without plurals leaves it
+out.
 """
 
 from __future__ import annotations
 
+import string
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from bot.errors import Phrase
 
 DEFAULT_LOCALE: Final = "en"
 LOCALES_DIR: Final = Path(__file__).parent / "locales"
+
+
+class _Sentences(string.Formatter):
+    """Fills in details, and chooses between singular and plural by them."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        one, bends, other = format_spec.partition("|")
+        if not bends:
+            return super().format_field(value, format_spec)
+        return one if value == 1 else other
+
+
+_SENTENCES: Final = _Sentences()
 
 
 def _flatten(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -58,12 +76,16 @@ def say(locale: str, key: str, **details: object) -> str:
     Raises KeyError for a key that English does not have: a sentence is never silently empty.
     """
     template = catalogue(best_locale(locale)).get(key) or catalogue(DEFAULT_LOCALE)[key]
-    return template.format(**details)
+    said = {
+        name: say(locale, value) if isinstance(value, Phrase) else value
+        for name, value in details.items()
+    }
+    return _SENTENCES.vformat(template, (), said)
 
 
 def steps_text(steps: int, *, locale: str) -> str:
     """Return a number of steps in words."""
-    return say(locale, "result.one_step" if steps == 1 else "result.steps", steps=steps)
+    return say(locale, "result.steps", steps=steps)
 
 
 STRENGTH_LENGTH = 6

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import discord
 from discord.ext import commands
 
 from bot.replies import quote
-from bot.words import say
+from bot.words import DEFAULT_LOCALE, has, say
 from cogs.common.delivery import describe
 from cogs.common.posted import link_to
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bot.request import ImageRequest
 
 log = logging.getLogger(__name__)
+
+SHOWN_NEGATIVE: Final = 150
 
 
 class Audit(commands.Cog):
@@ -53,25 +55,43 @@ class Audit(commands.Cog):
         rules = await self.bot.studio.rules_for(guild_id)
         if rules.audit_channel_id is None:
             return
-        posted = outcome.posted
-        where = (
-            link_to(self.bot, guild_id, posted.channel_id, posted.message_id)
-            if posted and not request.private
-            else None
-        )
-        line = say(
-            rules.locale or "en",
-            "audit.line" if outcome.result else "audit.held_back",
-            member=f"<@{request.user_id}>",
-            kind=outcome.kind,
-            prompt=quote(request.prompt),
-            where=where or "–",
-        )
+        line = self._line(outcome, request, guild_id, locale=rules.locale)
         channel = self.bot.get_partial_messageable(rules.audit_channel_id)
         try:
             await channel.send(line, allowed_mentions=discord.AllowedMentions.none())
         except (discord.HTTPException, OSError) as error:
             log.warning("audit channel of guild %d: %s", guild_id, describe(error))
+
+    def _line(
+        self, outcome: Outcome, request: ImageRequest, guild_id: int, *, locale: str | None
+    ) -> str:
+        """Return what moderators read of a request, in `locale` or the guild's own."""
+        guild, posted = self.bot.get_guild(guild_id), outcome.posted
+        locale = locale or (str(guild.preferred_locale) if guild else DEFAULT_LOCALE)
+        parts = [
+            f"<@{request.user_id}>",
+            kind_text(outcome.kind, locale=locale),
+            f"**{quote(request.prompt) or '–'}**",
+        ]
+        if request.negative_prompt:
+            negative = quote(request.negative_prompt, SHOWN_NEGATIVE)
+            parts.append(say(locale, "result.without", negative=negative))
+        if outcome.result is None:
+            parts.append(say(locale, "audit.held_back"))
+            return " · ".join(parts)
+        if outcome.result.held_back:
+            parts.append(say(locale, "result.held_back", count=outcome.result.held_back))
+        where = None
+        if posted and not request.private:
+            where = link_to(self.bot, guild_id, posted.channel_id, posted.message_id)
+        parts.append(where or "–")
+        return " · ".join(parts)
+
+
+def kind_text(kind: str, *, locale: str) -> str:
+    """Return a kind of request by what members type or press for it."""
+    keys = (f"command.{kind}.name", f"button.{kind}", f"live.{kind}", f"audit.{kind}")
+    return next((say(locale, key) for key in keys if has(key)), kind)
 
 
 async def setup(bot: TurboBot) -> None:

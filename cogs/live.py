@@ -8,6 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.journal import Posted
 from bot.replies import Outgoing, files_of
 from bot.request import MAX_PROMPT, ImageResult, random_seed
 from cogs.common.interaction_reply import InteractionReply
@@ -24,12 +25,22 @@ class OpeningReply(InteractionReply):
     def __init__(self, interaction: discord.Interaction[TurboBot], panel: LivePanel) -> None:
         super().__init__(interaction, ephemeral=True)
         self.panel = panel
+        self._sent: ImageResult | None = None
+
+    async def deliver(self, result: ImageResult) -> Posted:
+        """Open the panel. Raises DeliveryFailed."""
+        posted = await super().deliver(result)
+        assert self._sent is not None
+        self.panel.shown(self._sent)
+        return posted
 
     def message(self, result: ImageResult) -> Outgoing:
-        """Return the panel with its first picture."""
+        """Return the panel with its first picture, which may have been made smaller to fit."""
+        self._sent = result
         self.panel.show(result)
         return Outgoing(
-            view=lambda: self.panel, files=lambda: files_of(result.pictures, result.request)
+            view=lambda: self.panel,
+            files=lambda: files_of(result.pictures, result.request, locale=self.locale),
         )
 
 

@@ -13,10 +13,12 @@ from discord.ext import commands
 from bot.imaging.encode import shrink_file
 from bot.replies import quote, text_view
 from bot.store import JobState
+from bot.studio import PASSING
 from bot.words import say
 from cogs.common.options import asker_of, described, left_text, text
 from cogs.common.panels import Panel
 from cogs.common.posted import link_to
+from cogs.common.sure import SurePanel
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
@@ -77,7 +79,7 @@ class FetchKept(discord.ui.Button[Any]):
 
 
 class Forget(discord.ui.Button[Any]):
-    """Asks whether everything is really to be deleted: nothing brings it back."""
+    """Deletes everything the store has of a member, after asking: nothing brings it back."""
 
     def __init__(self, panel: MePanel) -> None:
         super().__init__(
@@ -90,40 +92,11 @@ class Forget(discord.ui.Button[Any]):
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Put the question in place of the page."""
-        await interaction.response.edit_message(view=SurePanel(self.panel))
+        panel = self.panel
+        sure = SurePanel(panel, "me", self.forget, locale=panel.locale)
+        await interaction.response.edit_message(view=sure)
 
-
-class SurePanel(Panel):
-    """The question, with a way forward and a way back."""
-
-    def __init__(self, panel: MePanel) -> None:
-        super().__init__(timeout=PANEL_SECONDS)
-        self.add_item(discord.ui.TextDisplay(say(panel.locale, "me.sure")))
-        self.add_item(discord.ui.ActionRow(ForgetForGood(panel), BackTo(panel)))
-
-
-class BackTo(discord.ui.Button[Any]):
-    """Goes back to the member's page."""
-
-    def __init__(self, panel: MePanel) -> None:
-        super().__init__(label=say(panel.locale, "me.sure_no"))
-        self.panel = panel
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Show the page as it was."""
-        await interaction.response.edit_message(view=self.panel)
-
-
-class ForgetForGood(discord.ui.Button[Any]):
-    """Deletes everything the store has of a member."""
-
-    def __init__(self, panel: MePanel) -> None:
-        super().__init__(
-            label=say(panel.locale, "me.sure_yes"), emoji="🗑️", style=discord.ButtonStyle.danger
-        )
-        self.panel = panel
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def forget(self, interaction: discord.Interaction[Any]) -> None:
         """Delete the member's jobs and what is kept of them; what hangs on Discord stays theirs."""
         deleted = await self.panel.bot.store.delete_jobs_of_user(interaction.user.id)
         words = say(self.panel.locale, "me.forgotten", count=deleted)
@@ -144,7 +117,7 @@ class Member(commands.Cog):
         """Show limits and history."""
         locale, user_id = str(interaction.locale), interaction.user.id
         remaining = await self.bot.studio.remaining_for(asker_of(interaction))
-        jobs = await self.bot.store.jobs_of_user(user_id, limit=HISTORY)
+        jobs = await self.bot.store.jobs_of_user(user_id, limit=HISTORY, without=PASSING)
         kept = [
             one
             for one in await self.bot.store.kept_pictures(user_id)

@@ -129,7 +129,8 @@ class Mentions(commands.Cog):
         pictures = pictures_in(target)
         if pictures:
             return pictures
-        if self._may_be_hidden(target):
+        # In a direct message Discord empties nothing.
+        if message.guild is not None and self._may_be_hidden(target):
             raise BadPicture("picture_hidden")
         raise BadPicture("no_picture_there")
 

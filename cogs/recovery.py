@@ -51,7 +51,10 @@ class Recover(commands.Cog):
         return reply if reply.has_token or reply.has_channel else None
 
     def asker_of(self, job: Job) -> Asker:
-        """Return who asked for `job`, where; a channel that is not known is for everyone."""
+        """Return who asked for `job`, where; a channel that is not known is for everyone.
+
+        A guild that is not known has the app for its user alone.
+        """
         channel = self.bot.get_channel(job.channel_id) if job.channel_id else None
         return Asker(
             user_id=job.user_id,
@@ -59,6 +62,7 @@ class Recover(commands.Cog):
             channel_id=job.channel_id,
             parent_channel_id=parent_of(channel),
             age_restricted=is_age_restricted(channel),
+            by_guild=self.bot.get_guild(job.guild_id or 0) is not None,
         )
 
     async def refreshed(self, wish: Wish) -> Wish:

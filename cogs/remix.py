@@ -11,7 +11,7 @@ from discord.ext import commands
 
 from bot.errors import BadPicture
 from bot.imaging.metadata import Metadata
-from bot.replies import info_text, text_view
+from bot.replies import MESSAGE_TEXT, info_text, text_view
 from bot.request import MAX_COUNT, MAX_GUIDANCE, MAX_PROMPT, MAX_SEED, MAX_STEPS, Wish
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
@@ -91,7 +91,8 @@ class Remix(commands.Cog):
         # Of several, those that are there are told of.
         if len(faults) == len(found) or not all(isinstance(one, BadPicture) for one in faults):
             raise faults[0]
-        told = [info_text(one, locale=locale) for one in found if isinstance(one, Metadata)]
+        known = [one for one in found if isinstance(one, Metadata)]
+        told = [info_text(one, locale=locale, limit=MESSAGE_TEXT // len(known)) for one in known]
         message_text = "\n\n".join(told) or say(locale, "info.nothing")
         await interaction.edit_original_response(view=text_view(message_text))
 

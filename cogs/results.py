@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -13,7 +14,7 @@ from bot.client import answer_failure
 from bot.errors import BadPicture, NotAllowed, TurbocordError
 from bot.recall import wish_of_job, wish_of_metadata
 from bot.request import PictureSource, Wish
-from cogs.common.controls import Action, Control, Press, control_rows
+from cogs.common.controls import Action, Control, Press, point_at
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
 from cogs.common.pictures import pictures_in, pictures_under, refreshed
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 VARY_STRENGTH = 0.45
 UPSCALE_STRENGTH = 0.25
 UPSCALE = 2
+
+FORM_WAIT = 1.5
+"""Seconds a picture may take to tell how it was made; a form must be opened within three."""
 
 
 class Results(commands.Cog):
@@ -112,11 +116,32 @@ class Results(commands.Cog):
         job = await self._job(interaction, press)
         if job is not None:
             return wish_of_job(job, models=self.bot.studio.models)
+        told = await self._told_by(source)
+        if told is None:
+            raise BadPicture("picture_forgotten")
+        return told
+
+    async def _told_by(self, source: PictureSource) -> Wish | None:
+        """Return what was drawn as far as the picture tells. Raises BadPicture if it is gone."""
         metadata = await self.bot.studio.read_metadata(source)
         if metadata is None:
-            raise BadPicture("picture_forgotten")
+            return None
         wish = wish_of_metadata(metadata, models=self.bot.studio.models)
         return wish if metadata.strength is None else replace(wish, sources=(source,))
+
+    async def _known(
+        self, interaction: discord.Interaction[TurboBot], press: Press, source: PictureSource
+    ) -> Wish | None:
+        """Return what was drawn, or None where nothing tells in time for a form to be opened."""
+        job = await self._job(interaction, press)
+        if job is not None:
+            return wish_of_job(job, models=self.bot.studio.models)
+        try:
+            async with asyncio.timeout(FORM_WAIT):
+                return await self._told_by(source)
+        except (TurbocordError, TimeoutError) as error:
+            log.info("what a form is to be filled in with cannot be read: %r", error)
+            return None
 
     # Acting
 
@@ -125,7 +150,7 @@ class Results(commands.Cog):
         assert interaction.message is not None
         defaults = await self.bot.studio.defaults_for(interaction.guild_id)
         source = self._picture(interaction, press)
-        job = await self._job(interaction, press)
+        before = await self._known(interaction, press, source)
         await interaction.response.send_modal(
             RemixModal(
                 self.bot,
@@ -133,7 +158,7 @@ class Results(commands.Cog):
                 locale=str(interaction.locale),
                 strength=defaults.strength,
                 style=defaults.style,
-                before=wish_of_job(job, models=self.bot.studio.models) if job else None,
+                before=before,
                 parent=press.job_id,
                 private=interaction.message.flags.ephemeral,
             )
@@ -187,28 +212,17 @@ class Results(commands.Cog):
         )
 
     async def _choose(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:
-        """Rebuild the message's controls around the chosen picture: one REST call."""
+        """Point the message's controls at the chosen picture: one REST call.
+
+        They are kept as they are otherwise: their words are in the language of who drew it, and
+        the store may have lost what they tell.
+        """
         assert interaction.message is not None
         assert interaction.data is not None
         values = cast("list[str]", interaction.data.get("values") or ["0"])
         chosen = int(values[0]) if values[0].isdecimal() else 0
         view = discord.ui.LayoutView.from_message(interaction.message, timeout=None)
-        job = await self._job(interaction, press)
-        seeds = [one.seed for one in job.attachments] if job else []
-        if not seeds:
-            seeds = [0] * len(pictures_in(interaction.message))
-        rows = control_rows(
-            press.job_id,
-            seeds,
-            locale=str(interaction.guild_locale or interaction.locale),
-            chosen=min(chosen, len(seeds) - 1),
-        )
-        container = next(item for item in view.children if isinstance(item, discord.ui.Container))
-        for child in list(container.children):
-            if isinstance(child, discord.ui.ActionRow):
-                container.remove_item(child)
-        for row in rows:
-            container.add_item(row)
+        point_at(view, max(0, min(chosen, len(pictures_in(interaction.message)) - 1)))
         await interaction.response.edit_message(view=view)
 
     async def _delete(self, interaction: discord.Interaction[TurboBot], press: Press) -> None:

@@ -16,14 +16,14 @@ from bot.words import say
 from cogs.common.options import described, permission_names, text
 from cogs.common.panels import Panel
 from cogs.common.settings_forms import DefaultsForm, LimitsForm, RolesForm, SettingsForm, WordsForm
-from cogs.common.settings_text import summary
+from cogs.common.settings_merge import merged_ids
+from cogs.common.settings_text import MOST_CHOSEN, summary
+from cogs.common.sure import SurePanel
 
 if TYPE_CHECKING:
     from bot.client import TurboBot
 
 PANEL_SECONDS: Final = 14 * 60
-MOST_CHOSEN: Final = 25
-
 NEEDED_TO_NOTE: Final = ("view_channel", "send_messages")
 
 DRAWING_CHANNELS: Final = [
@@ -32,8 +32,9 @@ DRAWING_CHANNELS: Final = [
     discord.ChannelType.voice,
     discord.ChannelType.stage_voice,
     discord.ChannelType.forum,
+    discord.ChannelType.media,
 ]
-"""Channels where people write; a forum stands for its threads."""
+"""Channels where people write; a forum or a media channel stands for its threads."""
 
 Change = Callable[[GuildSettings], GuildSettings]
 """Makes new settings of those that are stored."""
@@ -58,7 +59,7 @@ class SettingsPanel(Panel):
             discord.ui.TextDisplay(summary(chosen, self.bot.studio, locale=self.locale)),
             discord.ui.ActionRow(Channels(self, chosen.allowed_channel_ids)),
             discord.ui.ActionRow(Roles(self, chosen.allowed_role_ids)),
-            discord.ui.ActionRow(Members(self, chosen.banned_user_ids)),
+            *self._bans(),
             discord.ui.ActionRow(AuditChannel(self, chosen.audit_channel_id)),
             discord.ui.ActionRow(Policy(self, chosen.nsfw_policy, disabled=not has_check)),
             *self._models(),
@@ -67,10 +68,15 @@ class SettingsPanel(Panel):
                 FormButton(self, "limits", LimitsForm),
                 FormButton(self, "role_limits", RolesForm),
                 FormButton(self, "words", WordsForm),
-                Reset(self),
             ),
+            discord.ui.ActionRow(Reset(self)),
         )
         self.add_item(container)
+
+    def _bans(self) -> list[discord.ui.ActionRow[Any]]:
+        """Return the row that bans members and, where some are banned, the one that lets them."""
+        bans = [discord.ui.ActionRow(Ban(self))]
+        return [*bans, discord.ui.ActionRow(Unban(self))] if self.chosen.banned_user_ids else bans
 
     def _models(self) -> list[discord.ui.ActionRow[Any]]:
         """Return the row that chooses the model, where there is a choice."""
@@ -105,58 +111,93 @@ class Channels(discord.ui.ChannelSelect[Any]):
     """The channels in which drawing is allowed; none chosen allows all."""
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
+        self.shown = sorted(chosen)[:MOST_CHOSEN]
         super().__init__(
             custom_id=panel.id_of("channels"),
             placeholder=say(panel.locale, "settings.channels"),
             channel_types=DRAWING_CHANNELS,
             min_values=0,
             max_values=MOST_CHOSEN,
-            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
+            default_values=[discord.Object(one) for one in self.shown],
         )
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the choice."""
-        ids = frozenset(one.id for one in self.values)
-        await self.panel.change(interaction, lambda now: replace(now, allowed_channel_ids=ids))
+        """Store what was added to those shown, and what was taken away."""
+        ids = [one.id for one in self.values]
+
+        def change(now: GuildSettings) -> GuildSettings:
+            return replace(
+                now, allowed_channel_ids=merged_ids(now.allowed_channel_ids, self.shown, ids)
+            )
+
+        await self.panel.change(interaction, change)
 
 
 class Roles(discord.ui.RoleSelect[Any]):
     """The roles that may draw; none chosen allows everyone."""
 
     def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
+        self.shown = sorted(chosen)[:MOST_CHOSEN]
         super().__init__(
             custom_id=panel.id_of("roles"),
             placeholder=say(panel.locale, "settings.roles"),
             min_values=0,
             max_values=MOST_CHOSEN,
-            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
+            default_values=[discord.Object(one) for one in self.shown],
         )
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the choice."""
-        ids = frozenset(one.id for one in self.values)
-        await self.panel.change(interaction, lambda now: replace(now, allowed_role_ids=ids))
+        """Store what was added to those shown, and what was taken away."""
+        ids = [one.id for one in self.values]
+
+        def change(now: GuildSettings) -> GuildSettings:
+            return replace(now, allowed_role_ids=merged_ids(now.allowed_role_ids, self.shown, ids))
+
+        await self.panel.change(interaction, change)
 
 
-class Members(discord.ui.UserSelect[Any]):
-    """The members who may not draw."""
+class Ban(discord.ui.UserSelect[Any]):
+    """Members who may not draw from now on; always empty, because there may be any number."""
 
-    def __init__(self, panel: SettingsPanel, chosen: frozenset[int]) -> None:
+    def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(
-            custom_id=panel.id_of("banned"),
-            placeholder=say(panel.locale, "settings.banned"),
-            min_values=0,
+            custom_id=panel.id_of("ban"),
+            placeholder=say(panel.locale, "settings.ban"),
             max_values=MOST_CHOSEN,
-            default_values=[discord.Object(one) for one in sorted(chosen)[:MOST_CHOSEN]],
         )
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the choice."""
-        ids = frozenset(one.id for one in self.values)
-        await self.panel.change(interaction, lambda now: replace(now, banned_user_ids=ids))
+        """Ban those who were chosen too."""
+        ids = [one.id for one in self.values]
+
+        def change(now: GuildSettings) -> GuildSettings:
+            return replace(now, banned_user_ids=merged_ids(now.banned_user_ids, (), ids))
+
+        await self.panel.change(interaction, change)
+
+
+class Unban(discord.ui.UserSelect[Any]):
+    """Banned members who may draw again."""
+
+    def __init__(self, panel: SettingsPanel) -> None:
+        super().__init__(
+            custom_id=panel.id_of("unban"),
+            placeholder=say(panel.locale, "settings.unban"),
+            max_values=MOST_CHOSEN,
+        )
+        self.panel = panel
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Let those who were chosen draw."""
+        ids = [one.id for one in self.values]
+
+        def change(now: GuildSettings) -> GuildSettings:
+            return replace(now, banned_user_ids=merged_ids(now.banned_user_ids, ids, ()))
+
+        await self.panel.change(interaction, change)
 
 
 class AuditChannel(discord.ui.ChannelSelect[Any]):
@@ -264,7 +305,7 @@ class FormButton(discord.ui.Button[Any]):
 
 
 class Reset(discord.ui.Button[Any]):
-    """Goes back to the operator's settings."""
+    """Goes back to the operator's settings, after asking: nothing brings the guild's back."""
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(
@@ -275,6 +316,12 @@ class Reset(discord.ui.Button[Any]):
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Put the question in place of the panel."""
+        check_manager(interaction)
+        sure = SurePanel(self.panel, "settings", self.reset, locale=self.panel.locale)
+        await interaction.response.edit_message(view=sure)
+
+    async def reset(self, interaction: discord.Interaction[Any]) -> None:
         """Forget every choice of the guild."""
         await self.panel.change(interaction, lambda _: GuildSettings())
 

@@ -31,6 +31,8 @@ TOLERATED = {
     "ApplicationCommandCreateRequest": ["nsfw"],
     "MessageEditRequestPartial": ["tts"],
 }
+# The documentation lists the type of media channels, the description does not.
+GUILD_MEDIA = 16
 # A kept attachment may be echoed whole, as it was received.
 OPEN = {"MessageAttachmentRequest"}
 
@@ -52,6 +54,7 @@ def contract() -> dict[str, Any]:
             schema["properties"].setdefault(extra, {})
         if name not in OPEN:
             _close(schema)
+    schemas["ChannelTypes"]["oneOf"].append({"const": GUILD_MEDIA})
     schemas["SnowflakeType"] = {
         "anyOf": [schemas["SnowflakeType"], {"type": "integer", "minimum": 0}]
     }

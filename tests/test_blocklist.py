@@ -28,6 +28,16 @@ from bot.blocklist import blocked_word, fold
         "🅶🅾🆁🅴",
         "90r3",
         "g 0 r 3",
+        "gorɇ",
+        "ɠore",
+        "ᏀᎾᎡᎬ",
+        "ꮐꮎꭱꭼ",
+        "ꓖꓳꓣꓰ",
+        "ⲅⲟⲣⲉ",
+        "ⲄⲞⲢⲈ",
+        "cat|gore",
+        "||gore||",
+        "gore|cat!",
     ],
 )
 def test_a_blocked_word_is_found_however_it_is_dressed(text: str) -> None:
@@ -40,9 +50,26 @@ def test_only_whole_words_count(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "entry"), [("he11", "hell"), ("k1ll", "kill"), ("ki11", "kill"), ("a1l", "ail")]
+    ("text", "entry"),
+    [
+        ("he11", "hell"),
+        ("k1ll", "kill"),
+        ("ki11", "kill"),
+        ("a1l", "ail"),
+        ("kiII", "kill"),
+        ("ki||", "kill"),
+        ("k!||", "kill"),
+        ("k1II", "kill"),
+        ("k!ll", "kill"),
+        ("KILL", "kill"),
+        ("KILL!", "kill"),
+        ("sh!t!", "shit"),
+        ("!diot", "idiot"),
+        ("k i | |", "kill"),
+        ("ⲣⲟⲣⲉ", "pope"),
+    ],
 )
-def test_a_one_is_read_both_ways(text: str, entry: str) -> None:
+def test_a_stroke_is_read_both_ways(text: str, entry: str) -> None:
     assert blocked_word(f"a {text} b", [entry]) == entry
 
 
@@ -59,6 +86,14 @@ def test_a_one_is_read_both_ways(text: str, entry: str) -> None:
         ("dressed as a pirate", "45"),
         ("rooms 4 5 5", "ass"),
         ("11 cats", "ll"),
+        ("wow! a cat", "wowi"),
+        ("BAIL", "ball"),
+        ("OIL PAINTING", "oll"),
+        ("World War II", "ll"),
+        ("I|I", "ill"),
+        ("9! or 5|5", "ss"),
+        ("a cat | a dog", "ai"),
+        ("Ill at ease", "lil"),
     ],
 )
 def test_numbers_and_prices_are_no_words_and_words_no_numbers(text: str, entry: str) -> None:

@@ -121,6 +121,25 @@ async def test_who_was_held_up_asks_for_as_long_as_it_may_matter(
     assert asked_after == [1, 2, 3, 3, 3]
 
 
+async def test_claims_are_renewed_on_after_something_nobody_thought_of(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries, renewed = iter([False, True]), asyncio.Event()
+
+    async def renew_claims(*_: object) -> int:
+        if not next(tries):
+            raise RuntimeError("nobody thought of this")
+        renewed.set()
+        return 2
+
+    monkeypatch.setattr(journal.store, "renew_claims", renew_claims)
+    keeping = asyncio.create_task(journal.keep_claims())
+    await asyncio.wait_for(renewed.wait(), 5)
+    assert not keeping.done()
+    keeping.cancel()
+    assert "nobody thought of this" in caplog.text
+
+
 async def test_who_was_never_held_up_asks_nothing(
     journal: Journal, clock: Clock, asked: list[str]
 ) -> None:

@@ -13,7 +13,7 @@ SOURCES = sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")])
 
 HEAVY = {"torch", "diffusers", "transformers"}
 HEAVY_ROOMS = ("bot/engine/", "bot/models/", "bot/bench/")
-DISCORD_ROOMS = ("bot/client.py", "bot/replies.py", "cogs/")
+DISCORD_ROOMS = ("bot/client.py", "bot/shard.py", "bot/replies.py", "cogs/")
 SANDBOX_DOORS = {"bot/__main__.py", "bot/sandboxed.py"}
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.errors import BadParameter, NotAllowed
@@ -119,13 +121,19 @@ def test_of_several_roles_the_most_generous_limit_holds() -> None:
         role_quotas=((1, 2, 60), (2, 300, 3600), (3, 5, 60)),
     )
     guild = Quota(60, 60)
-    assert quotas(rules, frozenset()) == (guild, Quota(10, 60))
-    assert quotas(rules, frozenset({9})) == (guild, Quota(10, 60))
-    assert quotas(rules, frozenset({1, 9})) == (guild, Quota(2, 60))
-    assert quotas(rules, frozenset({1, 3})) == (guild, Quota(5, 60))
+
+    def of(*roles: int) -> Asker:
+        return replace(ASKER, role_ids=frozenset(roles))
+
+    assert quotas(rules, of()) == (guild, Quota(10, 60))
+    assert quotas(rules, of(9)) == (guild, Quota(10, 60))
+    assert quotas(rules, of(1, 9)) == (guild, Quota(2, 60))
+    assert quotas(rules, of(1, 3)) == (guild, Quota(5, 60))
     # As many a minute, and more at once.
-    assert quotas(rules, frozenset({1, 2, 3})) == (guild, Quota(300, 3600))
-    assert quotas(GuildSettings(), frozenset({1})) == (None, None)
+    assert quotas(rules, of(1, 2, 3)) == (guild, Quota(300, 3600))
+    assert quotas(GuildSettings(), of(1)) == (None, None)
+    # Where the app is there for its user alone, nothing is counted by the guild.
+    assert quotas(rules, replace(of(1), by_guild=False)) == (None, None)
 
 
 def test_a_style_that_is_no_more_is_missed_by_who_names_it_now() -> None:

@@ -153,8 +153,19 @@ def test_what_a_readme_tells_to_type_exists(name: str) -> None:
         if command == "model":
             assert set(further) <= set(commands[command].commands), further
     known = {cells(row)[0].strip("`") for row in settings_table().splitlines()[2:]}
-    # Where models are kept is no setting of the bot's: `turbocord model` needs it without one.
-    assert found["variables"] <= known | {"TURBOCORD_MODELS_DIR"}
+    assert found["variables"] <= known
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_command_is_installed_before_it_is_called(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    steps = next(part for part in HEADING.split(text) if "\n1. " in part)
+    assert steps.index("`make install`") < steps.index(".venv/bin/turbocord")
+    assert steps.index(".venv/bin/turbocord") < steps.index("`turbocord ")
+    # Without a target it starts the demo.
+    assert "`make`" not in text
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^install: \$\(STAMP\)  ## ", makefile, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("name", "locale"), [("README.md", "en"), ("README.zh-CN.md", "zh-CN")])

@@ -73,6 +73,29 @@ async def test_an_orphan_is_answered_once(studio: Any, other: Store) -> None:
     assert (studio.taken_over, len(reply.results)) == (1, 1)
 
 
+async def test_orphans_are_looked_for_on_after_something_nobody_thought_of(
+    studio: Any,
+    other: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    look = Journal.orphans
+
+    async def broken(journal: Journal) -> list[Job]:
+        monkeypatch.setattr(Journal, "orphans", look)
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(Journal, "orphans", broken)
+    await orphan(other, "0123456789ab")
+    reply = FakeReply()
+    looking = asyncio.create_task(recovery_of(studio, reply).run())
+    async with asyncio.timeout(10):
+        while not reply.results:  # noqa: ASYNC110 - another task draws
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert "nobody thought of this" in caplog.text
+
+
 async def test_what_nobody_waits_for_any_more_is_given_up(studio: Any, other: Store) -> None:
     """It could still be answered in its channel, where it would only surprise."""
     await orphan(other, "0123456789ab")

@@ -19,7 +19,7 @@ from bot import service
 from bot.engine.null import NullPipeline
 from bot.engine.scheduler import BatchScheduler
 from bot.engine.ticket import Ticket
-from bot.errors import DeliveryFailed, StoreError, TurbocordError
+from bot.errors import DeliveryFailed, QueueFull, StoreError, TurbocordError
 from bot.imaging.fetch import PictureFetcher
 from bot.imaging.intake import Intake
 from bot.imaging.metadata import read_metadata
@@ -394,3 +394,32 @@ async def test_sources_on_their_way_are_bounded(
     gate.set()
     await asyncio.gather(*drawing)
     assert all(reply.results for reply in replies)
+
+
+async def test_pictures_that_are_only_read_leave_room_for_those_drawn_from(
+    make_studio: MakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No limit of images holds them: a few members could keep everyone's sources out."""
+    monkeypatch.setattr(service, "MAX_TAKING_IN", 12)
+    studio = await make_studio()
+    fetch, gate = studio.service.fetcher.fetch, asyncio.Event()
+
+    async def slow(source: PictureSource) -> bytes:
+        await gate.wait()
+        data: bytes = await fetch(source)
+        return data
+
+    monkeypatch.setattr(studio.service.fetcher, "fetch", slow)
+    reading = [asyncio.create_task(studio.read_metadata(photo(64, 64))) for _ in range(6)]
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull):
+        await asyncio.wait_for(studio.read_metadata(photo(64, 64)), 5)
+    reply = FakeReply()
+    wish = Wish(prompt="snow", sources=(photo(64, 64),))
+    drawing = asyncio.create_task(studio.draw(reply, wish, ASKER, kind="remix"))
+    await asyncio.sleep(0.05)
+    gate.set()
+    assert await asyncio.gather(*reading) == [None] * 6
+    await drawing
+    assert reply.results
+    assert await studio.read_metadata(photo(64, 64)) is None

@@ -85,3 +85,25 @@ def test_a_missing_sentence_is_an_error_not_silence() -> None:
 )
 def test_a_span_is_told_in_the_largest_unit_that_fits(seconds: int, words: str) -> None:
     assert span_text(seconds, locale="en") == words
+
+
+@pytest.mark.parametrize(
+    ("key", "count", "words"),
+    [
+        ("me.kept", 1, "1 picture could not be delivered and waits for you."),
+        ("me.kept", 2, "2 pictures could not be delivered and wait for you."),
+        ("result.steps", 1, "1 step"),
+        ("result.steps", 0, "0 steps"),
+    ],
+)
+def test_words_bend_with_their_number(key: str, count: int, words: str) -> None:
+    assert say("en", key, count=count, steps=count) == words
+
+
+@pytest.mark.parametrize("locale", languages())
+def test_every_number_of_pictures_and_requests_can_be_one(locale: str) -> None:
+    several = {"error.several_pictures"}  # never said of fewer than two
+    for key, template in catalogue(locale).items():
+        for noun in ("pictures", "requests", "steps"):
+            unbent = re.search(rf"{{\w+}} {noun}\b", template)
+            assert unbent is None or key in several, key

@@ -132,9 +132,9 @@ def button(action: Action, job_id: str, picture: int, *, locale: str) -> Control
     )
 
 
-def chooser(job_id: str, seeds: list[int], chosen: int, *, locale: str) -> Control:
+def chooser(job_id: str, seeds: list[int], *, locale: str) -> Control:
     """Return the select that says which of several pictures the buttons mean."""
-    press = Press(Action.CHOOSE, job_id, chosen)
+    press = Press(Action.CHOOSE, job_id, 0)
     select: discord.ui.Select[Any] = discord.ui.Select(
         custom_id=press.custom_id,
         placeholder=say(locale, "button.choose"),
@@ -143,7 +143,7 @@ def chooser(job_id: str, seeds: list[int], chosen: int, *, locale: str) -> Contr
                 label=say(locale, "button.picture", number=index + 1),
                 description=quote(say(locale, "result.seed", seed=seed)),
                 value=str(index),
-                default=index == chosen,
+                default=index == 0,
             )
             for index, seed in enumerate(seeds)
         ],
@@ -151,19 +151,31 @@ def chooser(job_id: str, seeds: list[int], chosen: int, *, locale: str) -> Contr
     return Control(select, press)
 
 
-def control_rows(
-    job_id: str, seeds: list[int], *, locale: str, chosen: int = 0
-) -> list[discord.ui.ActionRow[Any]]:
-    """Return the rows under a result with these seeds, acting on picture `chosen`."""
+def control_rows(job_id: str, seeds: list[int], *, locale: str) -> list[discord.ui.ActionRow[Any]]:
+    """Return the rows under a result with these seeds, acting on the first picture."""
     rows: list[discord.ui.ActionRow[Any]] = []
     if len(seeds) > 1:
-        rows.append(discord.ui.ActionRow(chooser(job_id, seeds, chosen, locale=locale)))
+        rows.append(discord.ui.ActionRow(chooser(job_id, seeds, locale=locale)))
     rows.append(
         discord.ui.ActionRow(
-            *(button(action, job_id, chosen, locale=locale) for action in UNDER_RESULTS)
+            *(button(action, job_id, 0, locale=locale) for action in UNDER_RESULTS)
         )
     )
     return rows
+
+
+def point_at(view: discord.ui.LayoutView, picture: int) -> None:
+    """Make the controls of a message act on `picture`; all they say stays as it is."""
+    for item in view.walk_children():
+        if not isinstance(item, discord.ui.Button | discord.ui.Select):
+            continue
+        match = TEMPLATE.fullmatch(item.custom_id or "")
+        if match is None:
+            continue
+        item.custom_id = f"tc:{match['action']}:{match['job']}:{picture}"
+        if isinstance(item, discord.ui.Select):
+            for option in item.options:
+                option.default = option.value == str(picture)
 
 
 def cancel_button(job_id: str, *, locale: str) -> discord.ui.ActionRow[Any]:

@@ -69,8 +69,17 @@ TELL_AFTER = 2.0
 
 TELL_AGAIN = 10.0
 
+TOLD_WITHIN = 2.5
+"""Seconds that an answer waits for a note on the wait which is on its way to Discord."""
+
 TOKEN_SECONDS = 14.5 * 60
 """An interaction token lives fifteen minutes; the last half is left for the upload."""
+
+
+def line_of(interaction: discord.Interaction[Any]) -> Line:
+    """Return the interaction's token, which answers for fifteen minutes, whoever holds it."""
+    created = discord.utils.snowflake_time(interaction.id).timestamp()
+    return Line(interaction.application_id, interaction.token, created + 15 * 60)
 
 
 class InteractionReply:
@@ -94,12 +103,13 @@ class InteractionReply:
         self._timer: asyncio.TimerHandle | None = None
         self._acknowledgement: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._telling = asyncio.Lock()
+        self._may_be_told_late = False
 
     @property
     def line(self) -> Line:
-        """The interaction's token, which answers for fifteen minutes, whatever process holds it."""
-        created = discord.utils.snowflake_time(self.interaction.id).timestamp()
-        return Line(self.interaction.application_id, self.interaction.token, created + 15 * 60)
+        """By what another process can answer."""
+        return line_of(self.interaction)
 
     # Acknowledging
 
@@ -187,9 +197,22 @@ class InteractionReply:
             if not self._lock.locked():
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self._waiting is not None:
-            self._waiting.cancel()
-            await asyncio.gather(self._waiting, return_exceptions=True)
+        if self._waiting is not None and not self._waiting.done():
+            await self._stop_telling(self._waiting)
+
+    async def _stop_telling(self, waiting: asyncio.Task[None]) -> None:
+        """End the notes on the wait; one that is on its way is waited for, but not for ever.
+
+        Cutting it off does not call it back: Discord may put it over whatever came meanwhile.
+        """
+        try:
+            async with asyncio.timeout(TOLD_WITHIN), self._telling:
+                waiting.cancel()
+        except TimeoutError:
+            log.warning("a note on the wait is still on its way, and may come over the answer")
+            self._may_be_told_late = True
+            waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
     def queued(self, ticket: Ticket, job_id: str) -> None:
         """Note the place in the queue, to tell the member about a wait worth telling."""
@@ -205,17 +228,19 @@ class InteractionReply:
             await self.acknowledged()
             if ticket.done or ticket.estimate_seconds < TELL_AFTER or self.message_id is None:
                 return
+            ahead = ticket.position
             text = say(
                 self.locale,
-                "wait.queued",
-                ahead=ticket.position,
+                "wait.queued" if ahead else "wait.next",
+                ahead=ahead,
                 when=when(ticket.estimate_seconds, time.time()),
             )
             try:
-                await self.interaction.edit_original_response(
-                    view=waiting_view(text, cancel_button(job_id, locale=self.locale))
-                )
-            except (discord.HTTPException, OSError) as error:
+                async with self._telling:
+                    await self.interaction.edit_original_response(
+                        view=waiting_view(text, cancel_button(job_id, locale=self.locale))
+                    )
+            except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 log.info("the wait could not be told: %s", describe(error))
 
     # Answering
@@ -242,7 +267,10 @@ class InteractionReply:
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture, to the member alone where possible."""
-        message = refusal_message(error, locale=self.locale, job_id=job_id)
+        await self._settle()
+        # Once everyone has seen "thinking", everyone may see what takes its place.
+        public = self._is_acknowledged and not self.ephemeral
+        message = refusal_message(error, locale=self.locale, job_id=job_id, public=public)
         alone = isinstance(error, Flagged) and self.interaction.guild_id is not None
         await self._send(message, job_id, quietly=is_refusal(error), alone=alone)
 
@@ -292,10 +320,23 @@ class InteractionReply:
             place=place,
         )
         rungs = ways.rungs()
+        if self._may_be_told_late:
+            rungs.insert(0, ("answer of its own", lambda: self._answer_anew(ways)))
         if not hidden and interaction.guild_id is not None:
             rungs += channel_rungs(place, message, nonce, waiting_id=self.message_id)
         rungs.append(("direct message", lambda: send_once(interaction.user, message, nonce)))
         return rungs
+
+    async def _answer_anew(self, ways: TokenWays) -> discord.Message:
+        """Take the original response away, so that a late note finds nothing; answer below it.
+
+        In this order: the first follow-up would take the place of a response that is "thinking".
+        """
+        if self._may_be_told_late:
+            with contextlib.suppress(discord.NotFound):
+                await self.interaction.delete_original_response()
+            self._may_be_told_late = False
+        return await ways.follow_up()
 
     async def _respond(self, message: Outgoing, hidden: bool) -> discord.Message | None:
         """Answer with the first response; None, deferred, where that does not work in time."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.request import MAX_PROMPT, PictureSource, random_seed
+from bot.errors import NotAllowed
+from bot.request import MAX_PROMPT, ImageResult, PictureSource, random_seed
 from bot.words import say
 from cogs.common.interaction_reply import InteractionReply
 from cogs.common.options import asker_of
@@ -97,15 +98,15 @@ def drawing_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
     ]
 
 
-def going_on_buttons(panel: LivePanel) -> list[discord.ui.Button[Any]]:
-    """Return the buttons that go on from the picture: swap it in or out as source, share it."""
+def going_on_buttons(panel: LivePanel, result: ImageResult | None) -> list[discord.ui.Button[Any]]:
+    """Return the buttons that go on from `result`: swap it in or out as source, share it."""
     if panel.state.source is None:
         swap = Redraw(
-            panel, "live.swap", "🔁", lambda state: swapped(panel, state), disabled=not panel.result
+            panel, "live.swap", "🔁", lambda state: swapped(panel, state), disabled=not result
         )
     else:
         swap = Redraw(panel, "live.unswap", "↩️", lambda state: replace(state, source=None))
-    return [swap, Share(panel)]
+    return [swap, Share(panel, disabled=result is None or result is panel.shared)]
 
 
 def swapped(panel: LivePanel, state: LiveState) -> LiveState:
@@ -154,21 +155,30 @@ class PromptForm(Form):
 
 
 class Share(discord.ui.Button[Any]):
-    """Posts the picture to the channel, with the buttons that last."""
+    """Posts the picture to the channel, with the buttons that last; each picture once.
 
-    def __init__(self, panel: LivePanel) -> None:
+    What is shared costs nothing, so one panel must not fill a channel.
+    """
+
+    def __init__(self, panel: LivePanel, *, disabled: bool) -> None:
         super().__init__(
             label=say(panel.locale, "live.share"),
             emoji="📣",
             custom_id=panel.id_of("live.share"),
             style=discord.ButtonStyle.success,
-            disabled=panel.result is None,
+            disabled=disabled,
         )
         self.panel = panel
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Post the picture as a message of its own."""
-        assert self.panel.result is not None
-        await self.panel.bot.studio.share(
-            InteractionReply(interaction), self.panel.result, asker_of(interaction), kind="share"
+        panel, result = self.panel, self.panel.result
+        assert result is not None
+        if panel.shared is result:
+            raise NotAllowed("shared_already")
+        panel.shared = result
+        outcome = await panel.bot.studio.share(
+            InteractionReply(interaction), result, asker_of(interaction), kind="share"
         )
+        if outcome.result is None and panel.shared is result:
+            panel.shared = None

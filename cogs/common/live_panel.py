@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import discord
 
-from bot.journal import Line, Posted
+from bot.journal import Posted
 from bot.replies import error_text, files_of, result_parts
 from bot.request import (
     SIZES,
@@ -21,6 +21,7 @@ from bot.request import (
 )
 from bot.words import say
 from cogs.common.delivery import ALREADY_ACKNOWLEDGED, with_retries
+from cogs.common.interaction_reply import line_of
 from cogs.common.live_controls import Choice, drawing_buttons, going_on_buttons
 from cogs.common.options import asker_of
 from cogs.common.panels import Panel
@@ -73,7 +74,7 @@ class LiveReply:
         self.panel = panel
         self.interaction = interaction
         self.defer_at = defer_at
-        self.line = Line()
+        self.line = line_of(interaction)
         self._deferring: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -100,6 +101,7 @@ class LiveReply:
         """Put the picture into the panel."""
         self.panel.show(result)
         message = await self._update(result)
+        self.panel.shown(result)
         return posted_of(message, result)
 
     async def refuse(self, error: BaseException, job_id: str) -> None:
@@ -118,7 +120,9 @@ class LiveReply:
             files: dict[str, Any] = {}
             answer: discord.InteractionCallbackResponse[Any] | None = None
             if result is not None:
-                files["attachments"] = files_of(result.pictures, result.request)
+                files["attachments"] = files_of(
+                    result.pictures, result.request, locale=self.panel.locale
+                )
             async with self._lock:
                 if not self.interaction.response.is_done():
                     try:
@@ -143,6 +147,7 @@ class LiveReply:
 class LivePanel(Panel):
     """Picture, selects and buttons; every press redraws, presses in a hurry coalesce to the last.
 
+    `result` is the picture that its member sees, `shared` the one that was shared last.
     One press renders at a time. A press that waited and is no longer the newest acknowledges
     itself without drawing, so ten presses in a second cost two pictures.
     """
@@ -163,6 +168,7 @@ class LivePanel(Panel):
         self.styles = styles
         self.max_steps = max_steps
         self.result: ImageResult | None = None
+        self.shared: ImageResult | None = None
         self.note: str | None = None
         self._newest = 0
         self._turn = asyncio.Lock()
@@ -192,28 +198,32 @@ class LivePanel(Panel):
             self._turn.release()
 
     def show(self, result: ImageResult) -> None:
-        """Lay the panel out around a new picture."""
-        self.result, self.note = result, None
-        self.lay_out()
+        """Lay the panel out around a new picture, which is on its way."""
+        self.note = None
+        self.lay_out(result)
+
+    def shown(self, result: ImageResult) -> None:
+        """Note that a picture has arrived: from now on it is gone on from and shared."""
+        self.result = result
 
     def tell(self, text: str) -> None:
         """Lay the panel out with a sentence under the old picture."""
         self.note = text
-        self.lay_out()
+        self.lay_out(self.result)
 
-    def lay_out(self) -> None:
-        """Rebuild the panel from result, note and state."""
+    def lay_out(self, result: ImageResult | None) -> None:
+        """Rebuild the panel from a result, note and state."""
         self.clear_items()
         container: discord.ui.Container[Any] = discord.ui.Container()
-        if self.result is not None:
-            for part in result_parts(self.result, locale=self.locale):
+        if result is not None:
+            for part in result_parts(result, locale=self.locale):
                 container.add_item(part)
         if self.note:
             container.add_item(discord.ui.TextDisplay(self.note))
         for select in self._selects():
             container.add_item(discord.ui.ActionRow(select))
         container.add_item(discord.ui.ActionRow(*drawing_buttons(self)))
-        container.add_item(discord.ui.ActionRow(*going_on_buttons(self)))
+        container.add_item(discord.ui.ActionRow(*going_on_buttons(self, result)))
         self.add_item(container)
 
     def _selects(self) -> list[discord.ui.Select[Any]]:

@@ -56,7 +56,7 @@ class MessageReply:
         while True:
             try:
                 await self.message.channel.typing()
-            except (discord.HTTPException, OSError) as error:
+            except Exception as error:  # whatever it was, it is a sign and no more
                 log.info("typing is not shown: %s", describe(error))
             await asyncio.sleep(TYPING_SECONDS)
 
@@ -87,7 +87,7 @@ class MessageReply:
         if isinstance(error, SeveralPictures):
             message = question(error, self.message.id, locale=self.locale)
         else:
-            message = refusal_message(error, locale=self.locale, job_id=job_id)
+            message = refusal_message(error, locale=self.locale, job_id=job_id, public=True)
         await self._send(message, f"{self.message.id}e")
 
     def close(self) -> None:

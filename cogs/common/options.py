@@ -79,6 +79,8 @@ def asker_of(interaction: discord.Interaction[TurboBot]) -> Asker:
         age_restricted=is_age_restricted(interaction.channel),
         manages_guild=interaction.permissions.manage_guild,
         max_bytes=interaction.filesize_limit,
+        # A user install is used in any number of guilds: each would bring an allowance of its own.
+        by_guild=interaction.is_guild_integration(),
     )
 
 
@@ -101,6 +103,7 @@ def source_of(attachment: discord.Attachment) -> PictureSource:
         filename=attachment.filename,
         claimed_bytes=attachment.size,
         keep=True,
+        spoiler=attachment.is_spoiler(),
     )
 
 

@@ -70,9 +70,20 @@ def _is_reachable(message: discord.Message) -> bool:
     """
     if message.flags.ephemeral:
         return False
-    if message.guild is not None:
-        return message.guild.get_channel_or_thread(message.channel.id) is not None
-    return isinstance(message.channel, discord.DMChannel)
+    if message.guild is None:
+        return isinstance(message.channel, discord.DMChannel)
+    channel = message.guild.get_channel_or_thread(message.channel.id)
+    return channel is not None and _may_read(channel)
+
+
+def _may_read(channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+    """Return whether the bot may ask for messages of `channel`; commands are answered anyway."""
+    try:
+        granted = channel.permissions_for(channel.guild.me)
+    except discord.ClientException:
+        # A thread tells by the channel it hangs on, and that is not known.
+        return False
+    return granted.view_channel and granted.read_message_history
 
 
 def _attached(attachments: list[discord.Attachment], place: _Place) -> Iterator[PictureSource]:
@@ -88,11 +99,17 @@ def _attached(attachments: list[discord.Attachment], place: _Place) -> Iterator[
                 message_id=place.message_id,
                 attachment_id=attachment.id,
                 keep=place.keep,
+                spoiler=attachment.is_spoiler(),
             )
 
 
-def _in_galleries(components: Sequence[Any], place: _Place) -> Iterator[PictureSource]:
-    """Yield the pictures a Components V2 message shows, which `attachments` leaves out."""
+def _in_galleries(
+    components: Sequence[Any], place: _Place, *, hidden: bool = False
+) -> Iterator[PictureSource]:
+    """Yield the pictures a Components V2 message shows, which `attachments` leaves out.
+
+    `hidden` says that they are in a container which is behind a spoiler as a whole.
+    """
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
             for item in component.items:
@@ -103,9 +120,10 @@ def _in_galleries(components: Sequence[Any], place: _Place) -> Iterator[PictureS
                     message_id=place.message_id,
                     attachment_id=item.media.attachment_id,
                     keep=place.keep,
+                    spoiler=hidden or item.spoiler,
                 )
         elif isinstance(component, discord.Container):
-            yield from _in_galleries(component.children, place)
+            yield from _in_galleries(component.children, place, hidden=hidden or component.spoiler)
 
 
 def _embedded(embeds: list[discord.Embed], place: _Place) -> Iterator[PictureSource]:
@@ -125,19 +143,23 @@ def _embedded(embeds: list[discord.Embed], place: _Place) -> Iterator[PictureSou
 async def refreshed(bot: TurboBot, source: PictureSource) -> PictureSource:
     """Return `source` so that it can be fetched now: our copy, or its address signed anew.
 
-    Addresses expire after about a day, attachments stay. Raises BadPicture when the copy, the
-    message or the picture on it is gone, or may not be read; StoreError when the store is away.
+    Addresses expire after about a day, attachments stay. A copy stays the only one, so that it is
+    gone for everyone once the member whose request it was kept for deletes it. Raises BadPicture
+    when the copy, the message or the picture on it is gone, or may not be read; StoreError when the
+    store is away.
     """
     if source.kept_as is not None:
         data = await bot.store.read_source(*source.kept_as)
         if data is None:
-            raise BadPicture("source_gone")
-        return PictureSource(data=data, filename=source.filename, weight=source.weight, keep=True)
+            raise BadPicture("source_forgotten")
+        return replace(source, url=None, data=data, keep=False)
     if source.channel_id is None or source.message_id is None:
         raise BadPicture("source_gone")
     channel = bot.get_partial_messageable(source.channel_id)
     try:
         message = await channel.fetch_message(source.message_id)
+    except discord.Forbidden as error:
+        raise BadPicture("source_unreadable") from error
     except discord.HTTPException as error:
         log.info("source message is not readable: HTTP %d", error.status)
         raise BadPicture("source_gone") from error
@@ -147,7 +169,9 @@ async def refreshed(bot: TurboBot, source: PictureSource) -> PictureSource:
     for one in found:
         if _is_same(one, source):
             # It was there for the asking just now, so that no copy is needed.
-            return replace(one, weight=source.weight, keep=False)
+            return replace(
+                one, weight=source.weight, spoiler=one.spoiler or source.spoiler, keep=False
+            )
     raise BadPicture("source_gone")
 
 

@@ -11,6 +11,7 @@ import discord
 from bot.journal import Line, Posted
 from bot.replies import Outgoing, result_message
 from bot.request import ImageResult
+from bot.studio import PASSING
 from cogs.common.controls import control_rows
 from cogs.common.delivery import Rung, climb_down
 from cogs.common.posted import posted_of
@@ -35,6 +36,9 @@ class RecoveredReply:
     The member looks at "thinking…" since then, or at nothing where the process died before it
     could acknowledge. Editing the original response twice leaves one answer, and messages carry
     the job's own nonce, so that an answer which was given but not written down is not doubled.
+
+    The original response to a press in a live panel is the panel itself, whose controls ended with
+    its process: a picture takes its place, with the controls that last.
     """
 
     def __init__(self, bot: TurboBot, job: Job, *, locale: str) -> None:
@@ -101,12 +105,17 @@ class RecoveredReply:
     async def refuse(self, error: BaseException, job_id: str) -> None:
         """Say in one sentence why there is no picture. Raises DeliveryFailed."""
         message = refusal_message(error, locale=self.locale, job_id=job_id)
-        await self._send(message, f"{self.job.job_id}e")
+        # A sentence must not take away the picture that a panel shows. Where a panel is still
+        # "thinking", Discord puts the first follow-up in the place of that.
+        beside = self.job.kind in PASSING
+        await self._send(message, f"{self.job.job_id}e", beside=beside)
 
     def close(self) -> None:
         """Do nothing: nothing is under way."""
 
-    async def _send(self, message: Outgoing, nonce: str) -> discord.Message:
+    async def _send(
+        self, message: Outgoing, nonce: str, *, beside: bool = False
+    ) -> discord.Message:
         job = self.job
         rungs: list[Rung[Any]] = []
         place = self.bot.get_partial_messageable(job.channel_id or 0)
@@ -114,6 +123,8 @@ class RecoveredReply:
             webhook = discord.Webhook.partial(
                 job.application_id or 0, job.interaction_token or "", client=self.bot
             )
+            # Else discord.py takes it for one of a channel, which may say nothing in private.
+            webhook.type = discord.WebhookType.application
             ways = TokenWays(
                 webhook,
                 message,
@@ -122,6 +133,8 @@ class RecoveredReply:
                 place=place,
             )
             rungs += ways.rungs()
+            if beside:
+                rungs.reverse()
         if self.has_channel:
             rungs += channel_rungs(place, message, nonce, waiting_id=None)
         rungs.append(("direct message", lambda: self._direct(message, nonce)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import discord
@@ -14,6 +15,7 @@ from bot.store import GuildSettings
 from bot.store.guild_settings import MAX_ROLE_QUOTAS
 from bot.words import STRENGTH_LENGTH, say, strength_text
 from cogs.common.panels import Form
+from cogs.common.settings_merge import merged_words, with_changes
 from cogs.common.settings_text import blocklist_of, number, quota_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 FORM_SECONDS: Final = 15 * 60
 
+MAX_TYPED: Final = 4000
+"""Discord's own limit for a text field."""
+
+ROOM: Final = 500
+"""Characters of a full field left to type in."""
 
 TextField = discord.ui.TextInput[Any]
 
@@ -31,14 +38,17 @@ class SettingsForm(Form):
     def __init__(self, panel: SettingsPanel, name: str) -> None:
         super().__init__(title=say(panel.locale, f"settings.{name}")[:45], timeout=FORM_SECONDS)
         self.panel = panel
+        self.shown = panel.chosen
 
-    def field(self, name: str, value: object, **options: Any) -> discord.ui.TextInput[Any]:
-        """Add an optional text field and return it."""
+    def field(
+        self, name: str, value: object, *, note: str | None = None, **options: Any
+    ) -> discord.ui.TextInput[Any]:
+        """Add an optional text field, with a note under its label, and return it."""
         typed: discord.ui.TextInput[Any] = discord.ui.TextInput(
             default=None if value is None else str(value), required=False, **options
         )
         label = say(self.panel.locale, f"settings.field_{name}")[:45]
-        self.add_item(discord.ui.Label(text=label, component=typed))
+        self.add_item(discord.ui.Label(text=label, description=note, component=typed))
         return typed
 
     def choice(
@@ -97,8 +107,9 @@ class DefaultsForm(SettingsForm):
         ceiling = self.panel.bot.studio.ceilings_under(chosen)
         steps = number("steps", self.steps.value, 1, ceiling.max_steps)
         count = number("count", self.count.value, 1, ceiling.max_count)
-        return replace(
+        return with_changes(
             chosen,
+            self.shown,
             default_steps=int(steps) if steps else None,
             default_strength=number("strength", self.strength.value, 0.01, 1.0),
             default_count=int(count) if count else None,
@@ -135,8 +146,9 @@ class LimitsForm(SettingsForm):
         ceiling, limiter = studio.ceilings_under(chosen), studio.service.limiter
         steps = number("max_steps", self.max_steps.value, 1, ceiling.max_steps)
         count = number("max_count", self.max_count.value, 1, ceiling.max_count)
-        return replace(
+        return with_changes(
             chosen,
+            self.shown,
             max_steps=int(steps) if steps else None,
             max_count=int(count) if count else None,
             guild_quota=quota_of("guild", self.guild_quota.value, limiter.guild),
@@ -186,13 +198,24 @@ class WordsForm(SettingsForm):
 
     def __init__(self, panel: SettingsPanel) -> None:
         super().__init__(panel, "words")
+        words = panel.chosen.blocklist
+        self.shown_words = first_words(words)
+        more = len(words) - len(self.shown_words)
         self.words = self.field(
             "words",
-            "\n".join(panel.chosen.blocklist) or None,
+            "\n".join(self.shown_words) or None,
+            note=say(panel.locale, "settings.more_words", count=more) if more else None,
             style=discord.TextStyle.paragraph,
-            max_length=4000,
+            max_length=MAX_TYPED,
         )
 
     def changed(self, chosen: GuildSettings) -> GuildSettings:
-        """Return the settings with the typed blocklist. Raises BadParameter."""
-        return replace(chosen, blocklist=blocklist_of(self.words.value))
+        """Return the settings with what was changed of the blocklist. Raises BadParameter."""
+        typed = blocklist_of(self.words.value)
+        return replace(chosen, blocklist=merged_words(chosen.blocklist, self.shown_words, typed))
+
+
+def first_words(blocklist: tuple[str, ...]) -> tuple[str, ...]:
+    """Return as many words as fit into the form with room to type more."""
+    ends = accumulate(len(word) + 1 for word in blocklist)
+    return tuple(word for word, end in zip(blocklist, ends, strict=True) if end <= MAX_TYPED - ROOM)

@@ -16,6 +16,9 @@ from bot.studio import Studio
 from bot.words import say, span_text, steps_text
 
 SHOWN_WORDS = 20
+SHOWN_IDS = 10
+MOST_CHOSEN = 25
+"""Values that Discord lets one choose in a select."""
 
 
 def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
@@ -26,8 +29,10 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
     """
     holds, limiter = studio.defaults_under(chosen), studio.service.limiter
 
-    def mentions(ids: frozenset[int], form: str, none: str) -> str:
-        return " ".join(form.format(one) for one in sorted(ids)[:10]) or say(locale, none)
+    def mentions(ids: frozenset[int], form: str) -> str:
+        shown = " ".join(form.format(one) for one in sorted(ids)[:SHOWN_IDS])
+        more = len(ids) - SHOWN_IDS
+        return f"{shown} {say(locale, 'settings.more', count=more)}" if more > 0 else shown
 
     def quota(value: tuple[int, int] | None, operator: Quota) -> str:
         count, seconds = value or (operator.count, operator.per_seconds)
@@ -57,10 +62,13 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
         say(
             locale,
             "settings.line_access",
-            channels=mentions(chosen.allowed_channel_ids, "<#{}>", "settings.every_channel"),
-            roles=mentions(chosen.allowed_role_ids, "<@&{}>", "settings.every_role"),
+            channels=mentions(chosen.allowed_channel_ids, "<#{}>")
+            or say(locale, "settings.every_channel"),
+            roles=mentions(chosen.allowed_role_ids, "<@&{}>") or say(locale, "settings.every_role"),
         ),
     ]
+    if max(len(chosen.allowed_channel_ids), len(chosen.allowed_role_ids)) > MOST_CHOSEN:
+        lines.append("-# " + say(locale, "settings.line_first", count=MOST_CHOSEN))
     if chosen.role_quotas:
         shown = [
             f"<@&{role}> {quota((count, seconds), limiter.member)}"
@@ -77,7 +85,7 @@ def summary(chosen: GuildSettings, studio: Studio, *, locale: str) -> str:
             say(
                 locale,
                 "settings.line_banned",
-                members=" ".join(f"<@{one}>" for one in sorted(chosen.banned_user_ids)[:10]),
+                members=mentions(chosen.banned_user_ids, "<@{}>"),
             )
         )
     if chosen.blocklist:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.app import connected
 from bot.sandbox import Sandbox
 from tests.cogs.test_live import opened, press
 from tests.cogs.test_remix import mention
+from tests.cogs.test_results import keeping
 from tests.e2e import (
     MESSAGE_CONTENT,
     Town,
@@ -80,7 +83,6 @@ async def test_an_upload_is_drawn_from_again_after_days(place: Town) -> None:
         assert "strength 0.5" in words(message)
         assert "576×448" in words(message)
         assert seen.near(GREEN)
-        await kept(place, author(message))
 
 
 async def test_uploads_that_were_blended_keep_their_weights(place: Town) -> None:
@@ -107,6 +109,27 @@ async def test_what_is_kept_goes_with_me_delete_my_data(place: Town) -> None:
     # The picture itself still tells how it was made: the result stands in for what is gone.
     again = await place.press(message["id"], "Reroll", user="cleo")
     assert "strength 0.5" in words(again["response"])
+
+
+async def test_no_copy_is_left_under_who_drew_from_it_again(place: Town) -> None:
+    """What was uploaded is its member's to delete, whoever has rerolled it meanwhile."""
+    seen = Seen(place)
+    first = await place.command(
+        "/remix prompt:snow strength:0.5", user="cleo", files={"image": ("a.png", png(colour=RED))}
+    )
+    await kept(place, author(first["response"]))
+    message = (await place.press(first["response"]["id"], "Reroll", user="ben"))["response"]
+    message = (await place.press(message["id"], "Reroll", user="ben"))["response"]
+    assert seen.near(RED)
+    await keeping(place)
+    jobs = await place.app.store.jobs_of_user(author(message))
+    assert [await place.app.store.read_source(job.job_id, 0) for job in jobs] == [None, None]
+    me = await place.command("/me", user="cleo")
+    for label in ("Delete my data", "Yes, delete it"):
+        await place.press(me["response"]["id"], label, user="cleo")
+    again = await place.press(message["id"], "Reroll", user="ben")
+    assert again["response"]["files"] == []
+    assert "I no longer have the picture this was made from" in words(again["response"])
 
 
 async def test_an_upload_is_drawn_from_again_after_a_restart_and_without_the_store(
@@ -207,6 +230,33 @@ async def test_a_picture_where_the_bot_is_no_member_is_kept(place: Town) -> None
     again = await place.press(message["id"], "Reroll", user="cleo")
     assert "strength 0.5" in words(again["response"])
     assert seen.near(GREEN)
+
+
+VIEW_CHANNEL, READ_MESSAGE_HISTORY = 1 << 10, 1 << 16
+
+
+@pytest.mark.parametrize("denied", [VIEW_CHANNEL, READ_MESSAGE_HISTORY])
+async def test_a_picture_where_the_bot_may_not_read_is_kept(place: Town, denied: int) -> None:
+    """Commands are answered there by the token; nothing can be asked for again."""
+    seen = Seen(place)
+    await place.member.set_overwrite("general", "turbocord", deny=denied)
+    drawn = (await place.command("/imagine prompt:a cat", user="cleo"))["response"]
+    varied = (await place.press(drawn["id"], "Vary", user="cleo"))["response"]
+    await kept(place, author(varied))
+    source = [colour for colour, _ in seen.colours]
+    again = (await place.press(varied["id"], "Reroll", user="cleo"))["response"]
+    assert "strength 0.45" in words(again), words(again)
+    assert seen.near(*source)  # type: ignore[arg-type]  # three numbers
+
+
+async def test_a_channel_that_may_be_read_no_more_has_a_sentence_of_its_own(place: Town) -> None:
+    drawn = (await place.command("/imagine prompt:a cat", user="cleo"))["response"]
+    varied = (await place.press(drawn["id"], "Vary", user="cleo"))["response"]
+    await place.member.set_overwrite("general", "turbocord", deny=VIEW_CHANNEL)
+    place.tolerated_codes.update({"50001", "50013"})
+    again = (await place.press(varied["id"], "Reroll", user="cleo"))["response"]
+    assert "I may not read the channel" in words(again)
+    assert "gone" not in words(again)
 
 
 async def remixed(place: Town, message_id: str, **where: Any) -> dict[str, Any]:

@@ -64,9 +64,10 @@ async def test_who_presses_before_the_panel_is_redrawn_is_understood(place: Town
     shown = (await place.command("/settings", user="ada"))["response"]
     policies = [one["custom_id"] for one in items(shown["components"], 3)]
     buttons = [one["custom_id"] for one in items(shown["components"], 2)]
-    reset = buttons[-1]
-    for _ in range(2):
-        pressed = await place.member.press(shown["id"], reset, user="ada")
+    (ban,) = (one["custom_id"] for one in items(shown["components"], 5))
+    ids = {one["username"]: one["id"] for one in (await place.member.world(user="ada"))["users"]}
+    for name in ("ben", "cleo"):
+        pressed = await place.member.select(shown["id"], ban, [ids[name]], user="ada")
         record = await place.member.wait_response(pressed, timeout=30)
         assert ENDED not in words(record["response"])
     now = await place.member.message(shown["id"], user="ada")

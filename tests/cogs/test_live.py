@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.imaging.metadata import read_metadata
 from bot.store import GuildSettings
-from tests.e2e import Town, eventually, items, lawful_town, null_scheduler, words
+from tests.e2e import Town, eventually, items, lawful_town, null_scheduler, town, words
 
 
 async def opened(place: Town, user: str = "cleo") -> dict[str, Any]:
@@ -206,3 +208,69 @@ async def test_a_ban_holds_in_an_open_panel_and_for_what_is_shared_from_it(place
     refused = await press(place, panel, "Share")
     assert "do not let you draw" in words(refused["response"])
     assert refused["response"]["ephemeral_for"]
+
+
+async def test_a_picture_is_shared_once(place: Town) -> None:
+    panel = await opened(place)
+    assert (await press(place, panel, "Share"))["response"]["files"]
+    refused = (await press(place, panel, "Share"))["response"]
+    assert "in the channel already" in words(refused)
+    assert refused["ephemeral_for"]
+    assert len(await place.member.messages("general", user="ben")) == 1
+    await press(place, panel, "New seed")
+    assert (await press(place, panel, "Share"))["response"]["files"]
+
+
+async def test_what_could_not_be_shared_can_be_shared_later(place: Town) -> None:
+    panel = await opened(place)
+    (guild,) = (await place.member.world(user="ada"))["guilds"]
+    rules = GuildSettings(blocklist=("cat",))
+    await place.app.store.save_settings(int(guild["id"]), rules)
+    assert "does not want" in words((await press(place, panel, "Share"))["response"])
+    await place.app.store.save_settings(int(guild["id"]), GuildSettings())
+    assert (await press(place, panel, "Share"))["response"]["files"]
+
+
+async def test_sharing_is_acknowledged_in_time_however_slow_the_store_is(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = await opened(place)
+    get_settings = place.app.store.get_settings
+
+    async def slowly(guild_id: int) -> GuildSettings:
+        await asyncio.sleep(3.5)
+        return await get_settings(guild_id)
+
+    monkeypatch.setattr(place.app.store, "get_settings", slowly)
+    record = await press(place, panel, "Share")
+    assert record["ack_ms"] < 3000
+    assert record["response"]["files"]
+
+
+async def test_a_picture_that_did_not_arrive_is_neither_shown_nor_shared(tmp_path: Path) -> None:
+    async with town(tmp_path) as place:
+        panel = await opened(place)
+        seed = re.search(r"seed (\d+)", words(panel))
+        assert seed is not None
+        await place.member.fault("rest", "error", route="*/callback", status=413, times=1)
+        await press(place, panel, "New seed")
+        message = await shown(place, panel)
+        assert "Discord would not take it" in words(message)
+        assert seed[0] in words(message)
+        assert seed[0] in words((await press(place, panel, "Share"))["response"])
+        rules = [entry["rule"] for entry in await place.member.traffic() if entry.get("rule")]
+        assert not any(rule.startswith("50035") for rule in rules)
+
+
+async def test_what_was_drawn_in_passing_leaves_the_history_to_the_rest(place: Town) -> None:
+    drawn = await place.command("/imagine prompt:my masterpiece", user="cleo")
+    assert drawn["response"]["files"]
+    panel = await opened(place)
+    for _ in range(8):
+        await press(place, panel, "New seed")
+    await press(place, panel, "Share")
+    lines = words((await place.command("/me", user="cleo"))["response"]).splitlines()
+    (shared, imagined) = [one for one in lines if one.startswith("- <t:")]
+    assert "a cat" in shared
+    assert "see it" in shared
+    assert "my masterpiece" in imagined

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import discord
 import pytest
 
+from bot.store import GuildSettings
 from cogs.common import interaction_reply
 from cogs.common.options import is_age_restricted, parent_of
 from tests.e2e import Town, null_scheduler, town, words
@@ -40,6 +42,51 @@ async def test_a_user_install_works_where_the_bot_is_no_member(place: Town) -> N
     assert "strength 0.7" in words(photo["response"])
 
 
+async def test_a_user_install_has_one_allowance_wherever_it_is_used(place: Town) -> None:
+    """Anyone can make guilds; each would else bring an allowance and a place in the queue."""
+    await place.member.set_user("cleo", has_installed=True)
+    clients: set[int | None] = set()
+    submit = place.app.scheduler.submit
+
+    def noting(draws: Any, *, guild_id: int | None, user_id: int) -> Any:
+        clients.add(guild_id)
+        return submit(draws, guild_id=guild_id, user_id=user_id)
+
+    place.app.scheduler.submit = noting  # type: ignore[method-assign]  # the test listens in
+    lobbies = {}
+    for name in ("one", "two", "three"):
+        await place.member.create_guild(name, owner="cleo", channels=["lobby"], bot=False)
+        lobbies[name] = {"guild": name, "channel": "lobby", "user": "cleo"}
+    left = place.app.studio.service.limiter.member.count
+    for where in (*lobbies.values(), *lobbies.values()):
+        if left > 0:
+            drawn = await place.command("/imagine prompt:a count:4", **where)
+            assert len(drawn["response"]["files"]) == 4
+            left -= 4
+    for where in lobbies.values():
+        refused = await place.command("/imagine prompt:a", **where)
+        assert "You have used your 20 pictures" in words(refused["response"])
+    assert clients == {None}
+    me = await place.command("/me", **lobbies["three"])
+    assert "**You:** 0 of 20" in words(me["response"])
+    # Where the bot is a member it is the guild's allowance that counts, as ever.
+    assert (await place.command("/imagine prompt:a", user="cleo"))["response"]["files"]
+    assert len(clients) == 2
+
+
+async def test_the_rules_of_a_guild_hold_for_user_installs_too(place: Town) -> None:
+    await place.member.set_user("cleo", has_installed=True)
+    made = await place.member.create_guild("Elsewhere", owner="ada", channels=["lobby"], bot=False)
+    rules = GuildSettings(blocklist=("gore",), member_quota=(1, 3600))
+    await place.app.store.save_settings(int(made["id"]), rules)
+    where = {"user": "ada", "guild": "Elsewhere", "channel": "lobby"}
+    refused = await place.command("/imagine prompt:gore", **where)
+    assert "does not want pictures of gore" in words(refused["response"])
+    # Its limits are for what is counted there.
+    for _ in range(2):
+        assert (await place.command("/imagine prompt:a", **where))["response"]["files"]
+
+
 async def test_a_long_wait_is_told_and_can_be_left(tmp_path: Path) -> None:
     scheduler = null_scheduler(step_seconds=0.7)
     async with town(tmp_path, scheduler=scheduler, max_batch=1) as place:
@@ -55,7 +102,7 @@ async def test_a_long_wait_is_told_and_can_be_left(tmp_path: Path) -> None:
         async with place.member.events(user="cleo") as stream:
             async for event in stream:
                 message = event.get("message") or {}
-                if message.get("interaction_id") == waiting and "pictures ahead" in words(message):
+                if message.get("interaction_id") == waiting and "In the queue" in words(message):
                     break
         pressed = await place.member.press(message["id"], "Cancel", user="ben")
         refused = await place.member.wait_response(pressed)
@@ -88,7 +135,7 @@ async def test_a_wait_is_told_at_most_twice(
         told = [
             entry
             for entry in await place.member.traffic(kind="rest")
-            if "pictures ahead" in str(entry["body"])
+            if "In the queue" in str(entry["body"])
             and entry["response"]["id"] == record["response"]["id"]
         ]
         assert len(told) == 2

@@ -21,6 +21,10 @@ async def test_a_photo_is_taken_as_it_is_seen(place: Town) -> None:
     assert "strength 0.4" in text
     picture = pixels_of(await place.member.download(message["files"][0]))
     assert picture.shape == (576, 448, 3)
+    # What a screen reader says, of the file and where it is shown.
+    (gallery,) = items(message["components"], 12)
+    assert message["files"][0]["description"] == "snow"
+    assert [one["description"] for one in gallery["items"]] == ["snow"]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +172,20 @@ async def test_a_reply_without_the_intent_says_what_to_do_instead(place: Town) -
     target = await place.member.send("", user="ben", channel="general", files={"a.png": png()})
     answer = await mention(place, "make it snow", reply_to=target["id"])
     assert "Apps › Remix" in words(answer)
+
+
+async def test_in_a_direct_message_nothing_is_hidden(place: Town) -> None:
+    """Discord shows the bot all of it there, so that where no picture is seen there is none."""
+    channel = await place.member.dm("cleo")
+    bot = place.sandbox.application_id
+    plain = await place.member.send("just words", user="cleo", channel=channel["id"])
+    sent = await place.member.send(
+        f"<@{bot}> snow", user="cleo", channel=channel["id"], reply_to=plain["id"]
+    )
+    answer = await place.member.wait_message(
+        channel["id"], user="cleo", after=sent["id"], author="turbocord", timeout=30
+    )
+    assert "no picture in that message" in words(answer)
 
 
 async def test_a_reply_to_our_own_picture_works_without_the_intent(place: Town) -> None:

@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.app import connected
-from bot.sandbox import Sandbox
+from bot.imaging.metadata import read_metadata
+from bot.sandbox import Sandbox, permissions
 from bot.store import GuildSettings, Store
 from tests.e2e import (
     MESSAGE_CONTENT,
@@ -20,7 +23,7 @@ from tests.e2e import (
     town,
     words,
 )
-from tests.pictures import png
+from tests.pictures import pixels_of, png
 
 
 async def drawn(place: Town, text: str = "/imagine prompt:a cat seed:7 steps:3") -> dict[str, Any]:
@@ -47,6 +50,27 @@ async def test_vary_and_upscale_start_from_the_picture(place: Town) -> None:
     assert "1024×1024" in words(upscaled["response"])
     refused = await place.press(upscaled["response"]["id"], "Upscale ×2")
     assert "as large as I draw" in words(refused["response"])
+
+
+async def test_an_upscale_above_the_upload_limit_is_made_to_fit(
+    place: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord tells each interaction how large a file may be there, and refuses a larger one."""
+    first = await drawn(place)
+    large = (await place.press(first["id"], "Upscale ×2"))["response"]["files"][0]
+    assert large["filename"].endswith(".png")
+    limit = large["size"] // 4
+    monkeypatch.setattr(permissions, "upload_limit", lambda premium_tier: limit)
+    record = await place.press(first["id"], "Upscale ×2")
+    assert "1024×1024" in words(record["response"])
+    (file,) = record["response"]["files"]
+    assert file["size"] <= limit
+    assert file["filename"].endswith(".webp")
+    data = await place.member.download(file)
+    assert pixels_of(data).shape == (1024, 1024, 3)
+    metadata = read_metadata(data)
+    assert metadata is not None
+    assert (metadata.prompt, metadata.strength) == ("a cat", 0.25)
 
 
 async def test_remix_opens_a_form_filled_in_with_what_is_known(place: Town) -> None:

@@ -210,6 +210,7 @@ async def test_the_live_panel_and_what_is_shared_from_it(judged: Town) -> None:
     posted = (await press(judged, panel, "Share"))["response"]
     assert posted["ephemeral_for"] is None
     assert is_spoiler(posted)
+    await press(judged, panel, "New seed")
     # The policy changes while the panel is open: the next press and Share go by the new one.
     await allow(judged, NsfwPolicy.OFF)
     shared = await press(judged, panel, "Share")

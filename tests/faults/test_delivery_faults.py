@@ -230,7 +230,7 @@ async def test_a_private_picture_with_nowhere_to_go_waits_in_me(
     await place.member.expire(sent)
     assert await kept_after(place, await user_id_of(place, "ada")) == 1
     record = await place.command("/me", user="ada")
-    assert "1 pictures could not be delivered" in words(record["response"])
+    assert "1 picture could not be delivered and waits" in words(record["response"])
 
 
 async def test_a_channel_deleted_meanwhile_leads_to_a_direct_message(

@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.app import App, connected
+from bot.app import App, connected, engine_failed
+from bot.engine.remote import RemoteScheduler
 from bot.engine.scheduler import BatchScheduler
 from bot.sandbox import Sandbox, SandboxClient
 from bot.store import Job, JobState, Store
@@ -158,7 +159,7 @@ async def test_a_mention_in_a_direct_message_that_was_left_behind_is_answered_th
     assert message["files"][0]["filename"].endswith("-7.png")
 
 
-async def left_behind(sandbox: Sandbox, folder: Path, sent: str) -> str:
+async def left_behind(sandbox: Sandbox, folder: Path, sent: str, **values: Any) -> str:
     """Write down the job of an interaction as a process that was killed leaves it."""
     interaction = sandbox.state.interactions[int(sent)]
     return await an_orphan(
@@ -169,6 +170,7 @@ async def left_behind(sandbox: Sandbox, folder: Path, sent: str) -> str:
         application_id=sandbox.application_id,
         interaction_token=interaction.token,
         token_expires_at=interaction.created_at + 900,
+        **values,
     )
 
 
@@ -202,6 +204,96 @@ async def test_a_request_left_thinking_gets_its_picture(
         record = await member.wait_response(sent, until="files", timeout=30)
         assert (await ended(app, job_id)).message_id == int(record["response"]["id"])
         assert len(await member.messages("general", user="ada")) == 1
+
+
+async def test_a_private_request_left_without_a_word_is_answered_by_mail(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path
+) -> None:
+    """Its token opens nothing, because it was never acknowledged."""
+    async with a_bot(sandbox, tmp_path):
+        pass  # its commands are known from now on
+    sent = await member.command("/imagine prompt:a cat private:true", user="ada", channel="general")
+    parameters = {"prompt": "a cat", "seed": 7, "private": True}
+    job_id = await left_behind(sandbox, tmp_path, sent, parameters=parameters)
+    async with a_bot(sandbox, tmp_path) as app:
+        assert (await ended(app, job_id)).state is JobState.DONE
+        (message,) = await messages_of(member, "ada")
+    assert message["files"][0]["filename"].endswith("-7.png")
+    assert message["channel_id"] == (await member.dm("ada"))["id"]
+
+
+async def a_panel_left_behind(
+    sandbox: Sandbox,
+    member: SandboxClient,
+    folder: Path,
+    pace: type[PacedPipeline],
+    labels: tuple[str, ...],
+) -> tuple[dict[str, Any], Job]:
+    """Return a live panel and the job of a press, as a process that is killed leaves both.
+
+    Each of `labels` is pressed; the last press is acknowledged, and still drawn.
+    """
+    async with a_bot(sandbox, folder, BatchScheduler([pace])) as app:
+        sent = await member.command("/live prompt:a cat", user="ada", channel="general")
+        panel = (await member.wait_response(sent, until="files", timeout=30))["response"]
+        for label in labels:
+            if label == labels[-1]:
+                pace.seconds = 2.5
+            pressed = await member.press(panel["id"], label, user="ada")
+            await member.wait_response(pressed, until="ack", timeout=30)
+            panel = await member.message(panel["id"], user="ada")
+        (job,) = await app.store.unfinished_jobs()
+        assert app.studio.abandon(job.job_id)
+        await app.studio.wait_until_idle(10)
+    await an_orphan(
+        folder,
+        kind=job.kind,
+        user_id=job.user_id,
+        guild_id=job.guild_id,
+        channel_id=job.channel_id,
+        application_id=job.application_id,
+        interaction_token=job.interaction_token,
+        token_expires_at=job.token_expires_at,
+        parameters=job.parameters,
+    )
+    return panel, job
+
+
+async def messages_of(member: SandboxClient, user: str) -> list[dict[str, Any]]:
+    """Return what the bot has said to a member, in the channel and by mail."""
+    channel = await member.dm(user)
+    mail = await member.messages(channel["id"], user=user)
+    return await member.messages("general", user=user) + mail
+
+
+async def test_a_press_in_a_live_panel_that_was_left_behind_is_answered_in_it(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path, pace: type[PacedPipeline]
+) -> None:
+    """The panel's own controls ended with its process; those that last take their place."""
+    panel, left = await a_panel_left_behind(sandbox, member, tmp_path, pace, ("New seed",))
+    async with a_bot(sandbox, tmp_path) as app:
+        assert (await ended(app, "0123456789ab")).state is JobState.DONE
+        (shown,) = await messages_of(member, "ada")
+        assert (shown["id"], bool(shown["ephemeral_for"])) == (panel["id"], True)
+        (file,) = shown["files"]
+        assert file["filename"].endswith(f"-{left.parameters['seed']}.png")
+        again = await member.press(shown["id"], "Reroll", user="ada")
+        assert (await member.wait_response(again, until="files", timeout=30))["response"]["files"]
+
+
+async def test_a_press_that_cannot_be_drawn_again_leaves_the_panel_its_picture(
+    sandbox: Sandbox, member: SandboxClient, tmp_path: Path, pace: type[PacedPipeline]
+) -> None:
+    """Of what a panel draws from no copy is kept; its member reads so below the panel."""
+    labels = ("New seed", "Use as source")
+    panel, _ = await a_panel_left_behind(sandbox, member, tmp_path, pace, labels)
+    async with a_bot(sandbox, tmp_path) as app:
+        assert (await ended(app, "0123456789ab")).state is JobState.REFUSED
+        shown, told = await messages_of(member, "ada")
+    # Their addresses are signed anew at every look.
+    assert [one["id"] for one in shown["files"]] == [one["id"] for one in panel["files"]]
+    assert "this was made from" in words(told)
+    assert told["ephemeral_for"]
 
 
 async def test_two_processes_answer_an_orphan_once(
@@ -270,3 +362,12 @@ async def test_a_living_process_keeps_what_is_its_own(
         assert other.studio.taken_over == 0
         shown = await member.messages("general", user="ada")
     assert len(shown) == 1
+
+
+async def test_a_cluster_without_engines_is_waited_for() -> None:
+    """Its engines are processes of their own; a new front would have none either."""
+    scheduler = RemoteScheduler(lambda **limits: null_scheduler())
+    waiting = asyncio.create_task(engine_failed(scheduler))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    waiting.cancel()

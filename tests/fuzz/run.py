@@ -45,7 +45,7 @@ def guided(options: argparse.Namespace) -> int:
         corpus.mkdir(parents=True, exist_ok=True)
         options.findings.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tests.fuzz.run", *sys.argv[1:], "--inside"]
-        environment = os.environ | {"TURBOCORD_FUZZ_CORPUS": str(corpus)}
+        environment = os.environ | {"FUZZ_CORPUS": str(corpus)}
         return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -56,7 +56,7 @@ def inside(options: argparse.Namespace) -> None:
     with atheris.instrument_imports(include=list(INSTRUMENTED)):
         targets = importlib.import_module("tests.fuzz.targets")
     target = targets.TARGETS[options.target]
-    corpus = Path(os.environ["TURBOCORD_FUZZ_CORPUS"])
+    corpus = Path(os.environ["FUZZ_CORPUS"])
     for data in target.seeds():
         (corpus / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
     logging.disable(logging.CRITICAL)

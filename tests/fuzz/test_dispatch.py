@@ -1,6 +1,6 @@
 """Hostile submissions and presses through the real gateway: answered, or left out and counted.
 
-More than the usual dozens: `TURBOCORD_FUZZ_ROUNDS=2000 pytest tests/fuzz/test_dispatch.py`.
+More than the usual dozens: `FUZZ_ROUNDS=2000 pytest tests/fuzz/test_dispatch.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tests.e2e import Town, eventually, items, town, words
 from tests.faults.test_forged import SECRET, with_ids
 from tests.faults.test_life_cycle import general_of
 
-ROUNDS = int(os.environ.get("TURBOCORD_FUZZ_ROUNDS", "24"))
-SEED = int(os.environ.get("TURBOCORD_FUZZ_SEED", "20"))
+ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "24"))
+SEED = int(os.environ.get("FUZZ_SEED", "20"))
 AT_ONCE = 8
 
 HOSTILE: list[Any] = [
