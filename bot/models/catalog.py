@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from bot import exit_codes
-from bot.config import load_settings
 from bot.errors import StartupError
 
 Source = Literal["huggingface", "modelscope"]
@@ -161,6 +160,9 @@ def models_root() -> Path:
 
     Raises StartupError when a setting is wrong.
     """
+    # Here, as the engine and its bench must do without what reads settings.
+    from bot.config import load_settings
+
     return load_settings().models_dir
 
 
