@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from bot.store import GuildSettings, NsfwPolicy
-from tests.e2e import Town, eventually, lawful_town
+from tests.e2e import Town, eventually
 from tests.pictures import png
-from tests.safety import build_checker, colour_scheduler
 
 TWO = {"image1": ("a.png", png()), "image2": ("b.png", png(colour=(200, 0, 0)))}
 
@@ -57,19 +53,6 @@ async def test_every_kind_has_its_name(place: Town, locale: str) -> None:
     )
     kinds = [line.split(" · ")[1] for line in await lines_of(place, 6)]
     assert sorted(kinds) == sorted(["imagine", "Reroll", "Upscale ×2", "live", "Share", "mention"])
-
-
-@pytest.fixture(scope="module")
-def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checker(tmp_path_factory.mktemp("checker"))
-
-
-@pytest.fixture
-async def judged(tmp_path: Path, checker: Path) -> AsyncIterator[Town]:
-    async with lawful_town(
-        tmp_path, scheduler=colour_scheduler(), safety_checker=checker, safety_device="cpu"
-    ) as place:
-        yield place
 
 
 async def test_a_line_tells_how_many_were_held_back(judged: Town) -> None:

@@ -5,7 +5,6 @@ The checker flags red; the engine draws the colour that the prompt names.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +25,11 @@ from tests.e2e import (
     words,
 )
 from tests.pictures import pixels_of, png
-from tests.safety import BLUE, RED, build_checker, colour_scheduler
+from tests.safety import BLUE, RED, colour_scheduler
 
 REFUSED_OUTPUT = "The picture came out as one for adults"
 REFUSED_INPUT = "That picture looks like one for adults"
 ELSEWHERE = "age-restricted channels only"
-
-
-@pytest.fixture(scope="module")
-def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_checker(tmp_path_factory.mktemp("checker"))
-
-
-@pytest.fixture
-async def judged(tmp_path: Path, checker: Path) -> AsyncIterator[Town]:
-    async with lawful_town(
-        tmp_path, scheduler=colour_scheduler(), safety_checker=checker, safety_device="cpu"
-    ) as place:
-        yield place
 
 
 async def allow(place: Town, policy: NsfwPolicy) -> None:
