@@ -43,10 +43,13 @@ class Budgets:
         """Return better-founded rows for the model that is in; None where they stand."""
         if self.model is None or self.settled or not pipeline.full_speed:
             return None
-        # Once, whatever comes of it: a measurement that fails would fail again.
-        self._refined.add(self.model)
         assert isinstance(self._budget, Refinable)
-        return self._budget.refine(pipeline)
+        try:
+            return self._budget.refine(pipeline)
+        finally:
+            # Once, whatever comes of it: a measurement that fails would fail again. Not earlier:
+            # who waits for full speed is not to stop the device while it is measured.
+            self._refined.add(self.model)
 
     def enter(self, pipeline: Pipeline[Any]) -> tuple[Costs, int]:
         """Return costs and rows of the model that is in, and get the pipeline ready for them."""

@@ -12,6 +12,7 @@ from bot.engine.cpu import CorePart
 from bot.engine.pipeline import TurboPipeline, is_out_of_memory
 from bot.engine.residency import Residency
 from bot.engine.sample import DecodedPictures, TurboSample
+from bot.engine.supervision import Retired
 from bot.request import Draw, Pixels, WeightSet
 
 STAND_BACK_SECONDS: Final = 0.005
@@ -28,13 +29,20 @@ class Seat:
         self._residency = residency
         self._cores = cores
         self._threads = 0
+        self._has_left = False
         # Before anything is computed: a team of threads, once made, stays.
         self._use_cores()
         residency.pipeline_of(self)
 
     @property
     def pipeline(self) -> TurboPipeline:
-        """This engine's pipeline of the model that is in."""
+        """This engine's pipeline of the model that is in.
+
+        Raises Retired once it has left: it would get another one, and what a trial measured on a
+        pipeline without graphs would be remembered.
+        """
+        if self._has_left:
+            raise Retired
         return self._residency.pipeline_of(self)
 
     @property
@@ -79,6 +87,7 @@ class Seat:
 
     def leave(self) -> None:
         """Hear that the thread draws no more."""
+        self._has_left = True
         self._residency.leave(self)
         if self._cores is not None:
             self._cores.leave()

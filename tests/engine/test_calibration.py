@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from bot.engine.calibration import Calibration, choose_rows, measure
 from bot.engine.null import NullPipeline, NullSample
+from bot.engine.pipeline import TurboPipeline
+from bot.engine.residency import Residency
 from bot.engine.scheduler import BatchScheduler
+from bot.engine.seat import Seat
+from bot.engine.supervision import Retired
+from bot.models.loader import load_model
 from bot.request import Draw
 
 
@@ -158,3 +166,55 @@ async def test_a_guess_is_measured_once_at_full_speed() -> None:
         assert budget.measured == 1
     finally:
         await scheduler.stop(0)
+
+
+async def test_full_speed_is_not_told_while_the_budget_is_measured() -> None:
+    measuring, go_on = threading.Event(), threading.Event()
+
+    class Slow(Guessed):
+        def refine(self, pipeline: NullPipeline) -> int | None:
+            measuring.set()
+            assert go_on.wait(10)
+            return super().refine(pipeline)
+
+    scheduler = BatchScheduler([Warming], budget=Slow())
+    await scheduler.start()
+    try:
+        assert await asyncio.to_thread(measuring.wait, 10)
+        assert not scheduler.stats().full_speed
+        go_on.set()
+        while not scheduler.stats().full_speed:  # noqa: ASYNC110 - a thread's doing
+            await asyncio.sleep(0.01)
+        assert scheduler.stats().max_rows == (5,)
+    finally:
+        go_on.set()
+        await scheduler.stop(0)
+
+
+def test_what_was_measured_of_a_stopped_engine_is_not_remembered(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    seat = Seat(
+        Residency(
+            lambda name: load_model(tiny_folder, device=torch.device("cpu")),
+            TurboPipeline,
+            waiting_bytes=0,
+        )
+    )
+    calibration = Calibration(tmp_path, "torch 1")
+    drawn = 0
+
+    def clock() -> float:
+        nonlocal drawn
+        drawn += 1
+        if drawn == 6:
+            # Stopped in the middle of the trial, as a signal does it.
+            seat.leave()
+        return time.perf_counter()
+
+    assert measure(seat, size=64, seconds=0.0, clock=time.perf_counter)
+    with pytest.raises(Retired):
+        measure(seat, size=64, clock=clock)
+    with pytest.raises(Retired):
+        calibration.measure(seat, 64)
+    assert not calibration.path.exists()
