@@ -29,7 +29,7 @@ def make_lean(autoencoder: nn.Module) -> None:
         if isinstance(module, ResnetBlock2D) and _is_plain(module):
             silent = not any(part.any() for part in module.conv2.parameters())
             module.forward = MethodType(_shortcut if silent else _residual, module)
-        elif isinstance(module, Upsample2D) and _is_nearest_then_conv(module):
+        elif isinstance(module, Upsample2D) and is_nearest_then_conv(module):
             weight, bias = phases(module.conv)
             module.register_buffer("phase_weight", weight, persistent=False)
             module.register_buffer("phase_bias", bias, persistent=False)
@@ -61,12 +61,13 @@ def _is_plain(block: Any) -> bool:
         and getattr(block, "time_emb_proj", None) is None
         and block.output_scale_factor == 1.0
         and isinstance(block.nonlinearity, nn.SiLU)
-        and block.time_embedding_norm == "default"
+        # The decoder's blocks are called so, and told no time that they could norm by.
+        and block.time_embedding_norm in ("default", "group")
         and isinstance(block.norm1, nn.GroupNorm)
     )
 
 
-def _is_nearest_then_conv(upsample: Any) -> bool:
+def is_nearest_then_conv(upsample: Any) -> bool:
     conv = upsample.conv
     return (
         upsample.use_conv

@@ -8,23 +8,30 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
-from torch import nn
 
+from bot.engine.compiled_blocks import CompiledBlocks
 from bot.engine.cuda_graphs import GraphedCall, GraphSet, Replay, Tensors
 from bot.engine.pipeline import TurboPipeline, inference
+from bot.engine.projections import join_projections, part_projections
 from bot.engine.sample import DecodedPictures, TurboSample
-from bot.engine.vae import DECODE_CHUNK
 from bot.models.loader import LoadedModel, release
 from bot.models.tiny import cache_folder
 from bot.request import Draw, Pixels
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
+S = TypeVar("S")
+
 TEXT_ROWS = 4
+CHUNK = 2
+"""Pictures encoded or decoded in one call: two fill a GPU, and four take twice the memory."""
+
 QUIET_SECONDS = 20.0
 """Compiling holds the device's thread for a minute when its cache is cold: only after a lull."""
 
@@ -64,6 +71,7 @@ class CudaCapture:
         # By default all captures of a process share a stream of the device that was first to have
         # one, on which nothing of what another device does is captured.
         self._stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._beside: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, call: Callable[[], Tensors]) -> Replay:
         """Warm up `call`, then capture it."""
@@ -79,6 +87,16 @@ class CudaCapture:
             ):
                 outputs = call()
         return CudaReplay(graph, outputs)
+
+    def side_by_side(self, one: Callable[[], R], other: Callable[[], S]) -> tuple[R, S]:
+        """Run two small calls at the same time, within a call that is captured."""
+        now = torch.cuda.current_stream(self.device)
+        self._beside.wait_stream(now)
+        with torch.cuda.stream(self._beside):
+            first = one()
+        second = other()
+        now.wait_stream(self._beside)
+        return first, second
 
     def _warm_up(self, call: Callable[[], Tensors]) -> None:
         # Libraries choose kernels and allocate workspaces on first calls, which must not be
@@ -102,13 +120,14 @@ class CudaPipeline(TurboPipeline):
     ) -> None:
         super().__init__(model)
         torch.cuda.set_device(self.device)
-        os.environ.setdefault(
-            "TORCHINDUCTOR_CACHE_DIR", str((cache or cache_folder()) / "inductor")
-        )
+        for name, folder in (("TORCHINDUCTOR", "inductor"), ("TRITON", "triton")):
+            os.environ.setdefault(f"{name}_CACHE_DIR", str((cache or cache_folder()) / folder))
+        _make_lean(model)
+        join_projections(model.unet)
+        self._codec.chunk = CHUNK
         self._compile_blocks = compile_blocks
         self._capture: CudaCapture | None = None
-        self._compiled: dict[nn.Module, Callable[..., Any]] = {}
-        self._compiled_well = False
+        self._blocks: CompiledBlocks | None = None
         self._max_rows = 0
         self._graphs: GraphSet | None = None
         self._last_step: torch.cuda.Event | None = None
@@ -120,9 +139,15 @@ class CudaPipeline(TurboPipeline):
         self._max_rows = max_rows
         self._capture = capture = CudaCapture(self.device)
         unet = self._graphed_unet(capture, max_rows)
-        decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=DECODE_CHUNK)
-        encode = GraphedCall("vae encode", self._encode_rows, capture, max_rows=DECODE_CHUNK)
-        text = GraphedCall("text", self._prompts.encode_tokens, capture, max_rows=TEXT_ROWS)
+        decode = GraphedCall("vae decode", self._codec.decode, capture, max_rows=CHUNK)
+        encode = GraphedCall("vae encode", self._encode_rows, capture, max_rows=CHUNK)
+        text = GraphedCall(
+            "text",
+            self._prompts.encode_tokens,
+            capture,
+            max_rows=TEXT_ROWS,
+            captured=partial(self._read_side_by_side, capture),
+        )
         self._denoise = lambda *inputs: unet(*inputs)[0]
         self._decode = decode
         self._codec.encode_pixels = lambda pixels: encode(pixels)[0]
@@ -200,11 +225,12 @@ class CudaPipeline(TurboPipeline):
         if self._graphs is not None:
             self._graphs.release()
         self._graphs = None
-        self._compiled.clear()
+        self._blocks = None
+        part_projections(self.model.unet)
         super().close()
 
     def _graphed_unet(self, capture: CudaCapture, max_rows: int) -> GraphedCall:
-        captured = self._compiled_rows if self._compiled_well else None
+        captured = self._compiled_rows if self._blocks is not None else None
         return GraphedCall("unet", self._eager_rows, capture, max_rows=max_rows, captured=captured)
 
     def _eager_rows(self, *inputs: torch.Tensor) -> Tensors:
@@ -213,13 +239,17 @@ class CudaPipeline(TurboPipeline):
     def _compiled_rows(self, *inputs: torch.Tensor) -> Tensors:
         # Anywhere else the blocks are eager: sizes that are not captured yet must not set off
         # another compilation while serving.
-        for block, compiled in self._compiled.items():
-            block._compiled_call_impl = compiled
-        try:
+        assert self._blocks is not None
+        with self._blocks.in_use():
             return (self._eager(*inputs),)
-        finally:
-            for block in self._compiled:
-                block._compiled_call_impl = None
+
+    def _read_side_by_side(
+        self, capture: CudaCapture, tokens: torch.Tensor, tokens_2: torch.Tensor
+    ) -> Tensors:
+        """Encode text as `encode_tokens` does; a few rows leave room for both encoders at once."""
+        read = self._prompts.read
+        both = capture.side_by_side(lambda: read(0, tokens), lambda: read(1, tokens_2))
+        return self._prompts.join(*both)
 
     def _encode_rows(self, pixels: torch.Tensor) -> Tensors:
         return (self._codec.encode_eagerly(pixels),)
@@ -239,21 +269,17 @@ class CudaPipeline(TurboPipeline):
         (sample,) = self.start([Draw("", 0, size, size, num_inference_steps=1)])
         inputs = self._rows([sample])
         (expected,) = self._eager_rows(*inputs)
+        self._blocks = CompiledBlocks(self.model.unet)
         try:
-            # Every device, model and number of rows compiles the same few functions anew.
-            torch._dynamo.config.recompile_limit = 64
-            self.model.unet.compile_repeated_blocks(fullgraph=True)
-            for module in self.model.unet.modules():
-                if module._compiled_call_impl is not None:
-                    self._compiled[module] = module._compiled_call_impl
-                    module._compiled_call_impl = None
             (compiled,) = self._compiled_rows(*inputs)
         except Exception:
+            self._blocks = None
             log.exception("The blocks cannot be compiled; going on without")
             return
         changed = (compiled.float() - expected.float()).square().mean().sqrt()
         share = float(changed / expected.float().square().mean().sqrt())
         if not share <= COMPILE_TOLERANCE:
+            self._blocks = None
             log.warning("Compiled blocks differ by %.4f of the output; going on without", share)
             return
         assert self._graphs is not None
@@ -261,7 +287,6 @@ class CudaPipeline(TurboPipeline):
         old = self._graphs.calls[0]
         # First, so that the new graphs take the old ones' place in the memory pool.
         old.release()
-        self._compiled_well = True
         graphed = self._graphed_unet(self._capture, old.buckets[-1])
         graphed.expect(*inputs)
         while graphed.capture_next():
@@ -286,6 +311,21 @@ class CudaDecoded(DecodedPictures):
         self.copied.synchronize()
         # Named, because a slotted dataclass is a new class that bare super() does not know.
         return DecodedPictures.collect(self)
+
+
+def _make_lean(model: LoadedModel) -> None:
+    """Give the model's parts kernels of our own, where there is what compiles them."""
+    started = time.perf_counter()
+    try:
+        from bot.engine import cuda_layers
+
+        cuda_layers.make_lean(model.unet, model.vae)
+    except Exception as error:
+        # No Triton for this system, a driver it does not know, a wrong result: PyTorch's own
+        # kernels give the same pictures, later.
+        log.warning("Drawing without kernels of our own: %s: %s", type(error).__name__, error)
+        return
+    log.info("Kernels of our own are ready after %.1f s", time.perf_counter() - started)
 
 
 def _record() -> torch.cuda.Event:

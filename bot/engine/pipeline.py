@@ -13,7 +13,7 @@ from bot.engine.noise_schedule import StepPlan
 from bot.engine.prompts import Condition, PromptCache, PromptEncoder
 from bot.engine.protocol import SoleOwner
 from bot.engine.sample import DecodedPictures, TurboSample
-from bot.engine.vae import DECODE_CHUNK, LatentCodec, blend
+from bot.engine.vae import LatentCodec, blend
 from bot.errors import BadOutput, BadParameter, WeightsUnavailable
 from bot.models.loader import LoadedModel, load_model, resolve_model
 from bot.request import Draw, Pixels, WeightSet
@@ -154,12 +154,13 @@ class TurboPipeline(SoleOwner):
     def decode(self, samples: Sequence[TurboSample]) -> DecodedPictures:
         """Issue the decoding of finished samples of one size."""
         pixels, usable = [], []
-        for start in range(0, len(samples), DECODE_CHUNK):
-            chunk = [sample.latents for sample in samples[start : start + DECODE_CHUNK]]
+        at_once = self._codec.chunk
+        for start in range(0, len(samples), at_once):
+            chunk = [sample.latents for sample in samples[start : start + at_once]]
             some, good = self._decode(_join(chunk))
             # Cloned where there is more than one chunk: a graph's next replay overwrites them.
-            pixels.append(some if len(samples) <= DECODE_CHUNK else some.clone())
-            usable.append(good if len(samples) <= DECODE_CHUNK else good.clone())
+            pixels.append(some if len(samples) <= at_once else some.clone())
+            usable.append(good if len(samples) <= at_once else good.clone())
         return DecodedPictures(_join(pixels), _join(usable), samples)
 
     @inference

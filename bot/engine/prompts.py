@@ -106,13 +106,15 @@ class PromptEncoder:
 
     def encode_tokens(self, tokens: torch.Tensor, tokens_2: torch.Tensor) -> tuple[Any, ...]:
         """Return embeds (n, tokens, width) and pooled (n, width_2) for both tokenizers' ids."""
-        hidden = []
-        pooled = None
-        for encoder, ids in zip(self._encoders, (tokens, tokens_2), strict=True):
-            output = encoder(ids, output_hidden_states=True)
-            hidden.append(output.hidden_states[-2])
-            pooled = output[0]
-        return torch.cat(hidden, dim=-1), pooled
+        return self.join(self.read(0, tokens), self.read(1, tokens_2))
+
+    def read(self, encoder: int, tokens: torch.Tensor) -> Any:
+        """Return what one of the two encoders makes of its tokenizer's ids."""
+        return self._encoders[encoder](tokens, output_hidden_states=True)
+
+    def join(self, first: Any, second: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return embeds and pooled of what both encoders made."""
+        return torch.cat((first.hidden_states[-2], second.hidden_states[-2]), dim=-1), second[0]
 
     def _encode(self, prompts: list[str]) -> list[Condition]:
         ids = [

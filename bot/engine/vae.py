@@ -10,15 +10,19 @@ import torch
 from PIL import Image
 
 DECODE_CHUNK = 4
-"""Pictures decoded in one call: more gains nothing and costs memory."""
+"""Pictures encoded or decoded in one call, where nothing else is said: more gains nothing."""
 
 
 class LatentCodec:
-    """One autoencoder and the scaling its configuration asks for."""
+    """One autoencoder and the scaling its configuration asks for.
 
-    def __init__(self, vae: Any) -> None:
+    `chunk` is how many pictures share a call.
+    """
+
+    def __init__(self, vae: Any, *, chunk: int = DECODE_CHUNK) -> None:
         config = vae.config
         self.vae = vae
+        self.chunk = chunk
         self.scaling_factor = float(config.scaling_factor)
         self._mean = self._per_channel(getattr(config, "latents_mean", None))
         self._std = self._per_channel(getattr(config, "latents_std", None))
@@ -27,7 +31,7 @@ class LatentCodec:
     def moments(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         """Return mean and standard deviation of each picture's latents, (n, 2, c, h, w) in fp32."""
         pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-        chunks = torch.split(pixels.to(self.vae.device), DECODE_CHUNK)
+        chunks = torch.split(pixels.to(self.vae.device), self.chunk)
         # Joined, and so copied, before the next chunk's graph can overwrite the last one's result.
         found = [self.encode_pixels(chunk).clone() for chunk in chunks]
         return found[0] if len(found) == 1 else torch.cat(found)
@@ -53,7 +57,7 @@ class LatentCodec:
     def decode(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return RGB pixels (n, height, width, 3) in uint8, and which of them are usable (n,).
 
-        `latents` is (n, c, h, w) as the UNet leaves it, n at most DECODE_CHUNK. A picture is
+        `latents` is (n, c, h, w) as the UNet leaves it, n at most `chunk`. A picture is
         unusable when it has a value that is not finite, or is black all over. Both results stay on
         the device.
         """

@@ -22,6 +22,7 @@ from bot.engine.cpu import keep_freed_memory, prefer_channels_last
 from bot.engine.cpu_autoencoder import make_lean
 from bot.engine.lora import LoraMerger
 from bot.engine.noise_schedule import NoiseSchedule
+from bot.engine.projections import part_projections
 from bot.errors import StartupError
 from bot.models.catalog import entry_of, installed_path
 from bot.models.single_file import configuration_advice, find_configuration
@@ -72,7 +73,10 @@ class LoadedModel:
     @property
     def nbytes(self) -> int:
         """The memory that the weights take, in bytes."""
-        return sum(weight.nbytes for part in self._parts for weight in part.parameters())
+        weights = (weight for part in self._parts for weight in part.parameters())
+        # Projections that were joined are weights of two layers each.
+        storages = (weight.untyped_storage() for weight in weights)
+        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
     def leave_device(self) -> None:
         """Move the weights to host memory, to wait there."""
@@ -99,9 +103,11 @@ class LoadedModel:
 
         Only these two are its own, to be released; the rest is this model's.
         """
+        unet = copy.deepcopy(self.unet)
+        part_projections(unet)
         return replace(
             self,
-            unet=copy.deepcopy(self.unet).float(),
+            unet=unet.float(),
             vae=copy.deepcopy(self.pipeline.vae).float(),
         )
 

@@ -53,6 +53,12 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> FakeCapture:
 
 
 @pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that are compiled are the same as before."""
+    monkeypatch.setattr(torch, "compile", lambda run, **options: run)
+
+
+@pytest.fixture
 def model(tiny_folder: Path) -> LoadedModel:
     # Loaded anew, because compiling changes the UNet's blocks.
     return load_model(tiny_folder, device=torch.device("cpu"))
@@ -120,14 +126,13 @@ def test_after_running_out_of_memory_graphs_are_made_anew(
     assert sum(graph.replays for graph in capture.made) > replays
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_compiles_only_after_a_lull(
     capture: FakeCapture,
     model: LoadedModel,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(model.unet, "compile_repeated_blocks", lambda fullgraph: None)
     ours = CudaPipeline(model)
     ours.prepare(1)
     improve_fully(ours)
@@ -139,10 +144,10 @@ def test_compiles_only_after_a_lull(
     assert draw_all(ours, [Draw("a", 1)])[0] is not None
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_compiled_blocks_are_used_again_after_running_out_of_memory(
     capture: FakeCapture, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model.unet, "compile_repeated_blocks", lambda fullgraph: None)
     ours = CudaPipeline(model)
     compiled, rows = ours._compiled_rows, []
 
@@ -173,13 +178,14 @@ def test_what_compiles_badly_is_not_used(
     caplog: pytest.LogCaptureFixture,
     wrong: str,
 ) -> None:
-    def refuse(fullgraph: bool) -> None:
-        raise RuntimeError("no compiler")
+    def compiled(run: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        def refuse(*inputs: Any, **options: Any) -> None:
+            raise RuntimeError("no compiler")
 
+        return refuse if wrong == "raises" else run
+
+    monkeypatch.setattr(torch, "compile", compiled)
     ours = CudaPipeline(model)
-    monkeypatch.setattr(
-        model.unet, "compile_repeated_blocks", refuse if wrong == "raises" else lambda fullgraph: 0
-    )
     if wrong == "differs":
         right = ours._compiled_rows
 
@@ -239,21 +245,16 @@ def test_a_model_that_comes_back_is_captured_anew(capture: FakeCapture, tiny_fol
 def test_blocks_are_compiled_for_captures_of_the_usual_size_alone(
     capture: FakeCapture, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = [module for module in model.unet.modules() if "Block" in type(module).__name__]
-    called: list[torch.nn.Module] = []
+    called: list[str] = []
 
-    def compiled(block: torch.nn.Module) -> Callable[..., Any]:
+    def compiled(run: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         def call(*inputs: Any, **options: Any) -> Any:
-            called.append(block)
-            return block._call_impl(*inputs, **options)
+            called.append(run.__name__)
+            return run(*inputs, **options)
 
         return call
 
-    def compile_repeated_blocks(**options: Any) -> None:
-        for block in blocks:
-            block._compiled_call_impl = compiled(block)
-
-    monkeypatch.setattr(model.unet, "compile_repeated_blocks", compile_repeated_blocks)
+    monkeypatch.setattr(torch, "compile", compiled)
     ours = CudaPipeline(model)
     ours.prepare(1)
     improve_fully(ours)
@@ -267,7 +268,7 @@ def test_blocks_are_compiled_for_captures_of_the_usual_size_alone(
     assert len(capture.made) > before
     assert not called
     # Nor is a pipeline made of these weights later to begin with compiled blocks.
-    assert not any(block._compiled_call_impl for block in blocks)
+    assert not any(module._compiled_call_impl for module in model.unet.modules())
 
 
 def test_nobody_waits_for_what_another_device_captures(

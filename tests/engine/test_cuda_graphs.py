@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +34,9 @@ class FakeCapture:
     def __call__(self, call: Callable[[], Tensors]) -> FakeReplay:
         self.made.append(FakeReplay(call, tuple(each.clone() for each in call())))
         return self.made[-1]
+
+    def side_by_side(self, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+        return one(), other()
 
 
 class Double:
