@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# CUDA's builds of torch bring the one they need; without, the tests interpret the GPU's kernels.
+TRITON := 'triton==3.9.0; sys_platform == "linux" and platform_machine == "x86_64"'
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo install test check run format clean
@@ -36,4 +38,5 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -c 'import triton' 2>/dev/null || $(BIN)/pip install --quiet $(TRITON)
 	touch $@
