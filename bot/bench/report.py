@@ -20,9 +20,10 @@ TARGETS: Mapping[str, Mapping[str, float]] = {
 
 LOWER_IS_BETTER = frozenset({"p95_16", "peak_memory", "first_picture"})
 
-TOLERANCES = {"fp32": {"max": 1.0, "mean": 0.05}, "half": {"max": 64.0, "mean": 2.0}}
+TOLERANCES = {"fp32": {"max": 1.0, "mean": 0.05}, "half": {"max": 24.0, "mean": 1.5}}
 """Of 255, between batched and alone and between ours and stock. Half precision rounds each kernel
-choice differently, and stock decodes in fp32 where ours may use bf16."""
+choice differently, and stock decodes in fp32 where ours may use bf16; on an H100 that came to 6 at
+most and 0.53 on average, over six pictures of random full-size weights."""
 
 
 def ratios(baseline: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, float]:
