@@ -19,8 +19,10 @@ from bot.engine.cuda_graphs import Tensors
 class FakeStream:
     def __init__(self, device: Any) -> None:
         self.device = device
+        self.waited_for: list[FakeStream] = []
 
-    def wait_stream(self, other: FakeStream) -> None: ...
+    def wait_stream(self, other: FakeStream) -> None:
+        self.waited_for.append(other)
 
 
 @dataclass
@@ -93,3 +95,25 @@ def test_one_capture_is_underway_at_a_time(devices: FakeDevices) -> None:
         thread.join(10)
     assert len(devices.captured_on) == 6
     assert devices.most_busy == 1
+
+
+def test_two_calls_run_side_by_side_and_both_are_waited_for(
+    devices: FakeDevices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device("cuda", 0)
+    capture = cuda.CudaCapture(device)
+    now = FakeStream(device)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: now)
+    seen: list[tuple[str, FakeStream | None, int]] = []
+
+    def call(name: str) -> str:
+        seen.append((name, getattr(devices.here, "stream", None), len(now.waited_for)))
+        return name
+
+    assert capture.side_by_side(lambda: call("one"), lambda: call("other")) == ("one", "other")
+    (_, beside, _), (_, here, waited) = seen
+    assert beside is not None
+    # The first has what was computed before, and only afterwards the second waits for it.
+    assert beside.waited_for == [now]
+    assert (here, waited) == (None, 0)
+    assert now.waited_for == [beside]

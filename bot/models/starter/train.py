@@ -1,7 +1,8 @@
 """Make the starter model: `python -m bot.models.starter.train COMMAND`.
 
 Every command reads and writes parts in one training folder and goes on from what it finds there.
-In order: tokenizers, text, autoencoder, unet (in stages), export, score, sheet.
+In order: tokenizers, text, autoencoder, unet (in stages; mean between two of them), export, score,
+sheet.
 """
 
 from __future__ import annotations
@@ -130,6 +131,17 @@ def run_unet(options: argparse.Namespace) -> None:
     train(trainer, stream, pace, path, minutes=options.minutes)
 
 
+def run_mean(options: argparse.Namespace) -> None:
+    """Move the UNet's averaged weights a share of the way to another checkpoint's."""
+    path = options.folder / "unet.pt"
+    state, other = _read(path), _read(options.other)["averaged"]
+    for name, weight in state["averaged"].items():
+        weight.lerp_(other[name], options.share)
+    # What is trained from here begins there too.
+    state["unet"] = {name: weight.clone() for name, weight in state["averaged"].items()}
+    _write(state, path)
+
+
 def run_export(options: argparse.Namespace) -> None:
     """Write the model folder."""
     size = export(options.folder, options.weights)
@@ -229,6 +241,9 @@ def _parser() -> argparse.ArgumentParser:
     unet.add_argument("--sizes", action="store_true", help="train on portrait and landscape too")
     unet.add_argument("--words", action="store_true", help="read prompts, not attributes")
     unet.add_argument("--compile", action="store_true", help="use torch.compile")
+    mean = command("mean", run_mean)
+    mean.add_argument("--other", type=Path, required=True, help="the other checkpoint, a unet.pt")
+    mean.add_argument("--share", type=float, default=0.5, help="how far to go, 0..1")
     for name, run in (("export", run_export), ("score", run_score), ("sheet", run_sheet)):
         own = command(name, run)
         own.add_argument("--weights", type=Path, default=WEIGHTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bot.models.starter.muon import orthogonal
 from bot.models.starter.render import render
 from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import ATTRIBUTES
+from bot.models.starter.train import run_mean
 from bot.models.starter.training import Pace, UnetTrainer, train
 from bot.models.starter.unet import SCALE, build_unet, predict_x0, sigmas
 
@@ -55,6 +57,21 @@ def test_a_stage_trains_saves_and_goes_on(tmp_path: Path) -> None:
     train(second, stream(), PACE, path)
     assert second.steps == 4
     assert not same(first.unet, second.unet)
+
+
+def test_two_checkpoints_are_averaged_and_gone_on_from(tmp_path: Path) -> None:
+    for number in range(2):
+        own = trainer()
+        for weight in (*own.unet.parameters(), *own.averaged.parameters()):
+            weight.data.fill_(number)
+        (tmp_path / str(number)).mkdir()
+        own.save(tmp_path / str(number) / "unet.pt")
+    run_mean(Namespace(folder=tmp_path / "0", other=tmp_path / "1" / "unet.pt", share=0.25))
+    mean = trainer()
+    mean.load(tmp_path / "0" / "unet.pt")
+    for weight in (*mean.unet.parameters(), *mean.averaged.parameters()):
+        assert torch.equal(weight, torch.full_like(weight, 0.25))
+    train(mean, stream(), PACE, tmp_path / "0" / "unet.pt")
 
 
 def test_training_lowers_the_error() -> None:
