@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -94,6 +95,20 @@ def test_serves_before_and_after_capture_alike(
         improve_fully(ours)
         assert ours.full_speed
     assert sum(graph.replays for graph in capture.made) >= 4
+
+
+def test_draws_without_kernels_of_its_own_where_there_is_no_compiler(
+    capture: FakeCapture,
+    model: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # As on a system that Triton is not made for.
+    monkeypatch.setitem(sys.modules, "bot.engine.cuda_layers", None)
+    ours = CudaPipeline(model, compile_blocks=False)
+    assert "Drawing without kernels of our own" in caplog.text
+    ours.prepare(1)
+    assert draw_all(ours, [Draw("a", 1)])[0] is not None
 
 
 def test_preparing_for_less_keeps_what_is_captured(
