@@ -32,6 +32,9 @@ CREDIT: Final = 2
 ENDLESS: Final = 1_000_000
 """The bound of the queue in here: how much may wait is the front's business."""
 
+REMEMBERED: Final = 1024
+"""So many of the latest pictures that were given up before they came are known when they do."""
+
 Build = Callable[..., BatchScheduler]
 """Makes an engine's own scheduler; called with the bounds of its queue as keywords."""
 
@@ -58,6 +61,8 @@ class EngineActor:
         self._leave_cluster = leave_cluster
         self._shares = Shares(1)
         self._tickets: dict[tuple[str, int], Ticket] = {}
+        # A front packs what it sends, so that its giving up can be here first.
+        self._given_up: dict[tuple[str, int], None] = {}
         self._starting: asyncio.Task[BatchScheduler] | None = None
         self._idle: asyncio.Task[None] | None = None
         self._packing = ThreadPoolExecutor(thread_name_prefix="packing")
@@ -112,6 +117,8 @@ class EngineActor:
                 draw = await loop.run_in_executor(self._packing, unpack_draw, packed)
             ticket = scheduler.submit([draw], guild_id=guild_id, user_id=user_id)
             self._tickets[key] = ticket
+            if key in self._given_up:
+                ticket.cancel()
             (drawn,) = await ticket.result()
             pipeline_ms = drawn.pipeline_ms
             picture = await loop.run_in_executor(self._packing, encode, drawn.pixels)
@@ -122,15 +129,22 @@ class EngineActor:
             error = pack_error(failed)
         finally:
             self._tickets.pop(key, None)
+            self._given_up.pop(key, None)
         if error is not None and scheduler is not None:
             _end_without_device(scheduler)
         credit = self._shares.hear(front, demand, time.monotonic())
         return Reply(credit, picture=picture, error=error, pipeline_ms=pipeline_ms)
 
     async def cancel(self, front: str, number: int) -> None:
-        """Give up one picture, if it is still here."""
-        if ticket := self._tickets.get((front, number)):
+        """Give up one picture, whether it is here or still on its way."""
+        key = (front, number)
+        if ticket := self._tickets.get(key):
             ticket.cancel()
+            return
+        self._given_up[key] = None
+        if len(self._given_up) > REMEMBERED:
+            # Most of them had been drawn already.
+            self._given_up.pop(next(iter(self._given_up)))
 
     async def leave(self, front: str) -> None:
         """Hear that a front has ended: what it still waited for is given up."""

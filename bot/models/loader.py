@@ -76,7 +76,7 @@ class LoadedModel:
         weights = (weight for part in self._parts for weight in part.parameters())
         # Projections that were joined are weights of two layers each.
         storages = (weight.untyped_storage() for weight in weights)
-        return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+        return sum({each._cdata: each.nbytes() for each in storages}.values())
 
     def leave_device(self) -> None:
         """Move the weights to host memory, to wait there."""

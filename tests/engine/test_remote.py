@@ -269,7 +269,7 @@ async def test_a_picture_that_kills_engines_is_given_up_and_takes_nobody_along(
 
 
 async def test_tickets_are_cancelled_and_refused_as_on_one_machine(ray: RayHarness) -> None:
-    build = null_engine(budget=1, step_seconds=0.1)
+    build = null_engine(budget=1, step_seconds=0.5)
     limits = {"max_per_member": 6, "max_pictures": 8}
     async with ray.front(build, cpu_engines=1, **limits) as front:
         (link,) = links(front)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bot import exit_codes
+from bot.engine import remote_actor
 from bot.engine.null import NullPipeline
 from bot.engine.remote_actor import EngineActor
 from bot.engine.remote_wire import PackedDraw, unpack_error
@@ -61,6 +62,25 @@ async def test_cancels_one_picture_and_those_of_a_front_that_leaves() -> None:
     replies = await asyncio.gather(*draws)
     kinds = [type(unpack_error(reply.error)) if reply.error else None for reply in replies]
     assert kinds == [None, None, Abandoned, Abandoned, Abandoned, Abandoned]
+
+
+async def test_what_is_given_up_on_its_way_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_actor, "REMEMBERED", 2)
+    actor = EngineActor(build())
+
+    async def draw(number: int) -> Exception | None:
+        reply = await actor.draw("front", 1, number, PackedDraw(Draw("a", 1, 64, 64)), 1, 1)
+        return unpack_error(reply.error) if reply.error else None
+
+    for number in (5, 6, 7):
+        await actor.cancel("front", number)
+    assert await draw(5) is None
+    for number in (6, 7):
+        assert isinstance(await draw(number), Abandoned)
+    report = await actor.report("front", 1)
+    assert report.stats is not None
+    assert report.stats.drawn == 1
+    assert not actor._given_up
 
 
 async def test_a_model_that_cannot_be_loaded_is_reported_not_raised() -> None:
