@@ -68,6 +68,7 @@ def _is_plain(block: Any) -> bool:
 
 
 def is_nearest_then_conv(upsample: Any) -> bool:
+    """Tell whether an upsampling doubles every place and then convolves 3×3, and no more."""
     conv = upsample.conv
     return (
         upsample.use_conv

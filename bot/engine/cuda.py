@@ -33,7 +33,7 @@ CHUNK = 2
 """Pictures encoded or decoded in one call: two fill a GPU, and four take twice the memory."""
 
 QUIET_SECONDS = 20.0
-"""Compiling holds the device's thread for a minute when its cache is cold: only after a lull."""
+"""Compiling with a cold cache holds the device's thread for half a minute: only after a lull."""
 
 SETTLE_SECONDS = 0.5
 """A capture holds the thread for a second: not right after a request, when the next may follow."""

@@ -151,6 +151,8 @@ class EngineActor:
         for (owner, _), ticket in list(self._tickets.items()):
             if owner == front:
                 ticket.cancel()
+        for key in [key for key in self._given_up if key[0] == front]:
+            del self._given_up[key]
         self._shares.leave(front)
 
     async def _ready(self) -> BatchScheduler:

@@ -120,6 +120,10 @@ class Codec:
         return kept[1]
 
 
+_NUMBERS = itertools.count()
+"""By which pictures are cancelled: of all links, as an engine remembers longer than one lasts."""
+
+
 class EngineLink:
     """Sends pictures to the engine of one slot as far as its credit goes, and watches over it.
 
@@ -155,7 +159,6 @@ class EngineLink:
         self._silent_seconds = silent_seconds
         self._handle: Any = None
         self._flights: dict[Job, tuple[int, asyncio.Task[None]]] = {}
-        self._numbers = itertools.count()
         self._suspects: set[JobOwner] = set()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=slot.name)
@@ -180,7 +183,7 @@ class EngineLink:
         """Have one picture drawn; it uses `rows` of the credit meanwhile."""
         self.used += rows
         job.taken = time.perf_counter()
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         task = asyncio.create_task(self._fly(job, rows, number), name=f"{self.slot.name}-{number}")
         self._flights[job] = number, task
 

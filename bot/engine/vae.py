@@ -16,13 +16,13 @@ DECODE_CHUNK = 4
 class LatentCodec:
     """One autoencoder and the scaling its configuration asks for.
 
-    `chunk` is how many pictures share a call.
+    `chunk` is how many pictures share a call; whoever owns the codec may set it.
     """
 
-    def __init__(self, vae: Any, *, chunk: int = DECODE_CHUNK) -> None:
+    def __init__(self, vae: Any) -> None:
         config = vae.config
         self.vae = vae
-        self.chunk = chunk
+        self.chunk = DECODE_CHUNK
         self.scaling_factor = float(config.scaling_factor)
         self._mean = self._per_channel(getattr(config, "latents_mean", None))
         self._std = self._per_channel(getattr(config, "latents_std", None))

@@ -81,6 +81,10 @@ async def test_what_is_given_up_on_its_way_is_not_drawn(monkeypatch: pytest.Monk
     assert report.stats is not None
     assert report.stats.drawn == 1
     assert not actor._given_up
+    # What came too late to cancel anything is not kept for a front that is gone.
+    await actor.cancel("front", 7)
+    await actor.leave("front")
+    assert await draw(7) is None
 
 
 async def test_a_model_that_cannot_be_loaded_is_reported_not_raised() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +45,35 @@ async def test_a_cluster_is_followed_on(monkeypatch: pytest.MonkeyPatch) -> None
     tending = asyncio.create_task(front._tend())
     await asyncio.wait_for(rounds.enough.wait(), 10)
     tending.cancel()
+
+
+async def test_no_two_pictures_of_a_front_have_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+
+    class Picture:
+        taken = 0.0
+
+    async def fly(self: EngineLink, job: Any, rows: int, number: int) -> None:
+        numbers.append(number)
+
+    monkeypatch.setattr(EngineLink, "_fly", fly)
+    nothing: Any = SimpleNamespace(engine=lambda *args, **options: time.sleep(0.01))
+    for _ in range(2):
+        link = EngineLink(
+            Slot("engine", node="", gpus=0, cpus=1),
+            front="front",
+            office=nothing,
+            cluster=nothing,
+            codec=Codec(),
+            build=build,
+            idle_seconds=1.0,
+            silent_seconds=1.0,
+        )
+        picture: Any = Picture()
+        link.send(picture, 1)
+        await asyncio.sleep(0)
+        link._task.cancel()
+    assert len(set(numbers)) == 2
 
 
 async def test_an_engine_is_seen_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
