@@ -1,8 +1,9 @@
-"""Teach the decoder, on latents as they should be and on those that the UNet makes of noise."""
+"""Teach the decoder, on latents as they should be and on those that the UNet draws."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,15 +14,16 @@ from bot.models.starter import grammar, photos
 from bot.models.starter.autoencoder import frozen_entries
 from bot.models.starter.grammar import Scope
 from bot.models.starter.layout import Painting, arrange, layout_numbers
-from bot.models.starter.lessons import LAST
+from bot.models.starter.lessons import KEEP, LAST
 from bot.models.starter.muon import advance, optimizers
 from bot.models.starter.render import render
+from bot.models.starter.stepping import autocast
 from bot.models.starter.text import HIDDEN, attributes
-from bot.models.starter.unet import CHANNELS, LATENT_SIDE, SCALE, predict_x0, sigmas
+from bot.models.starter.unet import CHANNELS, LATENT_SIDE, SCALE, ancestral_step, predict_x0, sigmas
 
 FACTOR = 8
-_LATER = (249, 499, 749)
-"""Timesteps that two to four steps end on."""
+_VISITED = ((LAST,), (LAST, 499), (LAST, 499), (LAST, 666, 333), (LAST, 749, 499, 249))
+"""Timesteps of one to four steps; two are the usual number, and leave a remix only one of them."""
 
 Crops = tuple[torch.Tensor, torch.Tensor]
 """Latents in RGB -1..1 (n, 3, side/8, side/8) and what they stand for (n, 3, side, side)."""
@@ -54,7 +56,7 @@ class RenderedCrops:
         blur = blur * (torch.rand(size, 1, 1, 1, generator=self.generator) < 0.6)
         smooth = F.avg_pool2d(F.pad(latents, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         noise = torch.randn(latents.shape, generator=self.generator)
-        level = 0.05 * torch.rand(size, 1, 1, 1, generator=self.generator).square()
+        level = 0.08 * torch.rand(size, 1, 1, 1, generator=self.generator)
         return torch.lerp(latents, smooth, blur) + level * noise, sharp
 
 
@@ -75,55 +77,86 @@ class DrawnCrops:
         self.rendered = RenderedCrops(scope, seed=seed + 1)
 
     def __call__(self, size: int, side: int) -> Crops:
-        """Return `size` crops of `side` pixels: two of every drawn picture, a third rendered."""
-        plain = size // 3
-        pictures = (size - plain + 1) // 2
-        scenes = [grammar.sample_scene(self.rng, self.scope) for _ in range(pictures)]
-        noise = torch.randn(pictures, CHANNELS, LATENT_SIDE, LATENT_SIDE, generator=self.generator)
-        numbers = layout_numbers(noise).tolist()
-        paintings = [
-            arrange(scene, own, self.spread) for scene, own in zip(scenes, numbers, strict=True)
-        ]
-        drawn = self._draw(scenes, paintings, noise)
+        """Return `size` crops of `side` pixels: two of every drawn picture, half rendered."""
+        plain = size // 2
+        noisy, prompts, targets, visited = self._lesson((size - plain + 1) // 2)
+        drawn = self._sample(noisy, prompts, visited) / SCALE
         cells = side // FACTOR
         latents, sharp = [], []
         for i in range(size - plain):
-            painting, own = paintings[i // 2], drawn[i // 2]
+            target, own = targets[i // 2], drawn[i // 2]
             left, top, share = _window(self.rng, side)
             row, column = round(top * LATENT_SIDE), round(left * LATENT_SIDE)
             latents.append(own[:, row : row + cells, column : column + cells])
-            sharp.append(render([painting], side, side, window=(left, top, share))[0] * 2 - 1)
+            sharp.append(render([target], side, side, window=(left, top, share))[0] * 2 - 1)
         rendered = self.rendered(plain, side)
         return (
             torch.cat((torch.stack(latents), rendered[0])),
             torch.cat((torch.stack(sharp), rendered[1])),
         )
 
+    def _lesson(
+        self, count: int
+    ) -> tuple[torch.Tensor, list[grammar.Scene], list[Painting], Sequence[int]]:
+        """Return noisy latents, their prompts, what they stand for and the timesteps to visit.
+
+        Half are pure noise, half are remixes, which leave out the first of two to four steps.
+        """
+        visited: Sequence[int] = self.rng.choice(_VISITED)
+        remix = len(visited) > 1 and self.rng.random() < 0.67
+        visited = visited[self.rng.randint(1, len(visited) - 1) :] if remix else visited
+        prompts = [grammar.sample_scene(self.rng, self.scope) for _ in range(count)]
+        noise = torch.randn(count, CHANNELS, LATENT_SIDE, LATENT_SIDE, generator=self.generator)
+        numbers = layout_numbers(noise).tolist()
+        sources = targets = prompts
+        if remix:
+            sources = [self._source(prompt) for prompt in prompts]
+            numbers = [[self.rng.random() for _ in range(2)] for _ in prompts]
+        if remix and visited[0] >= KEEP:
+            pairs = zip(sources, prompts, strict=True)
+            targets = [grammar.remix(source, prompt, self.rng) for source, prompt in pairs]
+        elif remix:
+            targets = sources
+        given, wanted = (
+            [arrange(scene, own, self.spread) for scene, own in zip(scenes, numbers, strict=True)]
+            for scenes in (sources, targets)
+        )
+        clean = render(given, LATENT_SIDE, LATENT_SIDE, supersample=2) * 2 - 1
+        sigma = self.sigmas[visited[0]]
+        noisy = (clean * SCALE * remix + sigma * noise) / (sigma.square() + 1).sqrt()
+        return noisy, prompts, wanted, visited
+
+    def _source(self, prompt: grammar.Scene) -> grammar.Scene:
+        """Return a scene to remix: as often as not what the prompt says already."""
+        return prompt if self.rng.random() < 0.4 else grammar.sample_scene(self.rng, self.scope)
+
     @torch.no_grad()
-    def _draw(
-        self, scenes: list[grammar.Scene], paintings: list[Painting], noise: torch.Tensor
+    def _sample(
+        self, noisy: torch.Tensor, prompts: list[grammar.Scene], visited: Sequence[int]
     ) -> torch.Tensor:
-        """Return the UNet's clean latents in RGB -1..1: of noise alone, or of a later step."""
-        at = [LAST if self.rng.random() < 0.7 else self.rng.choice(_LATER) for _ in scenes]
-        timesteps = torch.tensor(at)
-        sigma = self.sigmas[timesteps].view(-1, 1, 1, 1)
-        clean = render(paintings, LATENT_SIDE, LATENT_SIDE, supersample=2) * 2 - 1
-        clean = clean * SCALE * (timesteps < LAST).view(-1, 1, 1, 1)
-        noisy = (clean + sigma * noise) / (sigma.square() + 1).sqrt()
-        side = float(LATENT_SIDE * FACTOR)
-        output = self.unet(
-            noisy.to(self.device),
-            timesteps.float().to(self.device),
-            encoder_hidden_states=torch.zeros(len(at), 1, sum(HIDDEN), device=self.device),
-            added_cond_kwargs={
-                "text_embeds": torch.tensor([attributes(s) for s in scenes], device=self.device),
-                "time_ids": torch.tensor(
-                    [[side, side, 0, 0, side, side]], device=self.device
-                ).expand(len(at), -1),
-            },
-            return_dict=False,
-        )[0]
-        return predict_x0(noisy, output.float().cpu(), sigma) / SCALE
+        """Return the clean latents after a step at each of the timesteps `visited`."""
+        count, side = len(prompts), float(LATENT_SIDE * FACTOR)
+        told = {
+            "text_embeds": torch.tensor([attributes(s) for s in prompts], device=self.device),
+            "time_ids": torch.tensor([[side, side, 0, 0, side, side]], device=self.device).expand(
+                count, -1
+            ),
+        }
+        states = torch.zeros(count, 1, sum(HIDDEN), device=self.device)
+        levels = self.sigmas[list(visited)].view(-1, 1, 1, 1, 1)
+        for i, timestep in enumerate(visited):
+            output = self.unet(
+                noisy.to(self.device),
+                torch.full((count,), float(timestep), device=self.device),
+                encoder_hidden_states=states,
+                added_cond_kwargs=told,
+                return_dict=False,
+            )[0]
+            clean = predict_x0(noisy, output.float().cpu(), levels[i])
+            if i + 1 < len(visited):
+                fresh = torch.randn(noisy.shape, generator=self.generator)
+                noisy = ancestral_step(noisy, clean, levels[i], levels[i + 1], fresh)
+        return clean
 
 
 def _window(rng: random.Random, side: int) -> tuple[float, float, float]:
@@ -153,13 +186,26 @@ class DecoderTrainer:
     def step(self, size: int, side: int, rate: float) -> float:
         """Take one optimizer step; return the mean absolute error in RGB 0..1."""
         latents, sharp = (part.to(self.device) for part in self.crops(size, side))
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+        with autocast(torch.device(self.device)):
             drawn = self.vae.decode(latents, return_dict=False)[0]
         error = drawn.float() - sharp
-        (error.abs().mean() + error.square().mean()).backward()
+        torch.autograd.backward(_loss(error))
         nn.utils.clip_grad_norm_(self.vae.decoder.parameters(), 1.0)
         advance(self.optimizers, rate)
         with torch.no_grad():
             for weight, still, before in self.frozen:
                 weight.copy_(torch.where(still, before, weight))
         return float(error.detach().abs().mean()) / 2
+
+
+def _loss(error: torch.Tensor) -> torch.Tensor:
+    """Return what an error in RGB -1..1, (n, 3, h, w), costs.
+
+    Beside the usual: what differs from one latent to the next, which is nearly all of a grain's
+    error; and colours of large parts, which smoothing would shift before it loses an edge.
+    """
+    down = error[:, :, FACTOR:] - error[:, :, :-FACTOR]
+    across = error[..., FACTOR:] - error[..., :-FACTOR]
+    grain = down.abs().mean() + across.abs().mean()
+    tone = F.avg_pool2d(error, 4 * FACTOR).abs().mean()
+    return error.abs().mean() + error.square().mean() + grain + 2 * tone

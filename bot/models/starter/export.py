@@ -1,4 +1,4 @@
-"""Put trained parts together as a folder in the sdxl-turbo layout."""
+"""Put trained parts together as a folder in the sdxl-turbo layout, or take them out of one."""
 
 from __future__ import annotations
 
@@ -59,6 +59,23 @@ def export(training: Path, folder: Path) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def unpack(folder: Path, training: Path) -> None:
+    """Write the parts of a model folder to a training folder, so that training can go on from it.
+
+    Weights are what they were exported as, in fp32; optimizers begin anew. Raises OSError where
+    `folder` is no model folder.
+    """
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)
+    for name in ("tokenizer", "tokenizer_2"):
+        shutil.copytree(folder / name, training / name, dirs_exist_ok=True)
+    encoders = torch.nn.ModuleList([pipeline.text_encoder, pipeline.text_encoder_2])
+    unet = pipeline.unet.state_dict()
+    torch.save({"encoders": encoders.state_dict()}, training / "text.pt")
+    torch.save({"vae": pipeline.vae.state_dict()}, training / "vae.pt")
+    begun = {"unet": unet, "averaged": unet, "optimizers": [], "steps": 0, "seen": 0}
+    torch.save(begun, training / "unet.pt")
 
 
 def _anonymise(path: Path) -> None:

@@ -36,8 +36,8 @@ _SECOND = (499, 499, 666, 749)
 class Lessons(NamedTuple):
     """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for.
 
-    Where `later` is below LAST, what the UNet makes of `noisy` is to be noised to that timestep
-    first, and be learned from there.
+    Where `later` is below LAST, the UNet is to take a step from `noisy` to that timestep first, and
+    the lesson begins there.
     """
 
     noisy: torch.Tensor

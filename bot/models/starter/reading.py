@@ -2,7 +2,8 @@
 
 Nothing here is learned. Colour is the nearest of the palette inside the region where our renderer
 puts it; kind is the rendering, among all kinds, nearest to the picture around each thing; count,
-relation, landscape, light and style are those of the rendering nearest to the whole picture.
+relation, landscape, light and style are those of the rendering nearest to the whole picture. Grain
+is what differs on plain ground from place to place.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ from bot.models.starter.vocabulary import (
 _NAMES = list(COLOURS)
 _PALETTE = torch.tensor(list(COLOURS.values()))
 SIDE = 64
+AWAY = 0.06
+"""How far from every edge ground is plain, in scene units."""
+NEAR = 25
+"""Pixels, of 512, over which neighbours are averaged: three latents' width."""
 
 
 def shrink(picture: torch.Tensor, side: int = SIDE) -> torch.Tensor:
@@ -114,6 +119,34 @@ def read_relation(
     """Return how the scene's two things stand to each other in a picture (3, SIDE, SIDE)."""
     options = [replace(scene, relation=relation) for relation in RELATIONS]
     return RELATIONS[_nearest(picture, [arrange(o, numbers, spread) for o in options])]
+
+
+def plain_ground(paintings: Sequence[Painting], side: int) -> torch.Tensor:
+    """Return where all of the paintings show plain ground, (side, side)."""
+    axis = (torch.arange(side) + 0.5) / side - 0.5
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    ground = torch.ones(side, side, dtype=torch.bool)
+    for stroke in (own for painting in paintings for own in painting.strokes):
+        local_x, local_y = (x - stroke.x) / stroke.radius, (y - stroke.y) / stroke.radius
+        for distance, _ in SHAPES[stroke.kind](local_x, local_y):
+            ground &= distance * stroke.radius > AWAY
+    return ground
+
+
+def read_grain(picture: torch.Tensor, ground: torch.Tensor) -> float:
+    """Return the standard deviation of a picture (3, 512, 512) about its surroundings, in 0..1.
+
+    Only `ground` (512, 512) is looked at, and averaged over as surroundings.
+    """
+    inside = ground.float()[None]
+
+    def around(values: torch.Tensor) -> torch.Tensor:
+        rows = F.avg_pool2d(values[None], (NEAR, 1), stride=1, padding=(NEAR // 2, 0))
+        return F.avg_pool2d(rows, (1, NEAR), stride=1, padding=(0, NEAR // 2))[0]
+
+    # The share of ground makes up for what lies outside of it, and of the picture.
+    surroundings = around(picture * inside) / around(inside).clamp(min=1e-6)
+    return float((picture - surroundings)[:, ground].square().mean().sqrt())
 
 
 def _same(own: Stroke, stroke: Stroke, scene: Scene) -> bool:

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
 
 from bot.models.starter import reading
-from bot.models.starter.grammar import Scene, Scope, caption, held_out, sample_scene
+from bot.models.starter.grammar import Scene, Scope, caption, held_out, remix, sample_scene
 from bot.models.starter.layout import arrange, layout_numbers
 from bot.models.starter.render import render
 from bot.models.starter.unet import CHANNELS
@@ -147,3 +147,49 @@ def score_remix(
                 error = (picture.cpu() - source).square().mean()
                 totals[f"{name} {strength}"].append(float(-10 * error.log10()))
     return {name: sum(own) / len(own) for name, own in totals.items()}
+
+
+GRAIN = ((1, None), (2, None), (4, None), (2, 0.5), (4, 0.3), (4, 0.7))
+"""Steps and strengths at which grain is read; no strength is text-to-image."""
+
+
+def score_grain(
+    folder: Path, device: torch.device | str, count: int, *, seed: int
+) -> dict[str, float]:
+    """Return how grainy plain ground is, as a standard deviation in 1/255, of `count` pictures.
+
+    Remixes have a prompt for another picture, and are read where neither shows anything.
+    """
+    drawing = load(folder, device)
+    remixing = AutoPipelineForImage2Image.from_pipe(drawing)
+    remixing.set_progress_bar_config(disable=True)
+    rng = random.Random(seed)
+    flat = Scope(landscapes=0, styled=0)
+    scenes = [s for s in held_out_scenes(2 * count + 8, flat, seed=seed) if s.background]
+    found: dict[str, list[float]] = defaultdict(list)
+    for i, scene in enumerate(scenes[:count]):
+        other = scenes[i - 1]
+        prompt = caption(scene, rng, plain=True)
+        numbers = [rng.random() for _ in range(2)]
+        paintings = [arrange(own, numbers, 1.0) for own in (other, remix(other, scene, rng))]
+        source = render(paintings[:1], 512, 512)
+        for steps, strength in GRAIN:
+            if strength is None:
+                pictures, own = draw(drawing, [prompt], steps=steps, seed=seed + i)
+                ground = reading.plain_ground([arrange(scene, own[0].tolist(), 1.0)], 512)
+                name = f"{steps} step(s)"
+            else:
+                pictures = remixing(
+                    prompt,
+                    image=source,
+                    strength=strength,
+                    num_inference_steps=steps,
+                    guidance_scale=0.0,
+                    generator=torch.Generator().manual_seed(seed + i),
+                    output_type="pt",
+                ).images
+                ground = reading.plain_ground(paintings, 512)
+                name = f"{steps} step(s), strength {strength}"
+            if ground.any():
+                found[name].append(255 * reading.read_grain(pictures[0].float().cpu(), ground))
+    return {name: sum(own) / len(own) for name, own in found.items()}

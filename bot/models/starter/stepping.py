@@ -18,6 +18,16 @@ _EAGER = 4
 """Steps of a shape before its graph is captured, so that libraries have chosen their kernels."""
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """Return the context to train in: bfloat16, but for a CPU that would have to emulate it.
+
+    Emulated it takes ten times as long as fp32. Casts are not kept, as one capture must not use
+    another's.
+    """
+    native = device.type != "cpu" or torch.cpu.get_capabilities()["avx512_bf16"]
+    return torch.autocast(device.type, torch.bfloat16, enabled=native, cache_enabled=False)
+
+
 class Inputs(NamedTuple):
     """One batch on the device, as `lessons.Lessons` and the prompts' conditions give it."""
 
@@ -91,8 +101,7 @@ class Stepper:
     def _learn(self, inputs: Inputs) -> torch.Tensor:
         for parameter in self.unet.parameters():
             parameter.grad = None
-        # Casts must not be kept from one capture to the next.
-        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+        with autocast(self.device):
             output = self.forward(
                 inputs.noisy,
                 inputs.timesteps,

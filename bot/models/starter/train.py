@@ -2,7 +2,7 @@
 
 Every command reads and writes parts in one training folder and goes on from what it finds there.
 In order: tokenizers, text, autoencoder, unet (in stages; mean between two of them), export, score,
-sheet.
+sheet. To go on from a model folder: unpack.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import torch
 from bot.models.starter import WEIGHTS
 from bot.models.starter.autoencoder import build_autoencoder
 from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
-from bot.models.starter.export import export
+from bot.models.starter.export import export, unpack
 from bot.models.starter.grammar import SCOPES
 from bot.models.starter.lessons import Plan
-from bot.models.starter.score import held_out_scenes, load, score_prompts, score_remix
+from bot.models.starter.score import held_out_scenes, load, score_grain, score_prompts, score_remix
 from bot.models.starter.sheet import prompt_sheet
 from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import Prompts, TextTrainer, build_text_encoders
@@ -132,14 +132,21 @@ def run_unet(options: argparse.Namespace) -> None:
 
 
 def run_mean(options: argparse.Namespace) -> None:
-    """Move the UNet's averaged weights a share of the way to another checkpoint's."""
-    path = options.folder / "unet.pt"
-    state, other = _read(path), _read(options.other)["averaged"]
-    for name, weight in state["averaged"].items():
-        weight.lerp_(other[name], options.share)
-    # What is trained from here begins there too.
-    state["unet"] = {name: weight.clone() for name, weight in state["averaged"].items()}
+    """Move the UNet's averaged weights, or the decoder's, some way to another checkpoint's."""
+    path = options.folder / options.other.name
+    state, other = _read(path), _read(options.other)
+    part = "averaged" if "averaged" in state else "vae"
+    for name, weight in state[part].items():
+        weight.lerp_(other[part][name], options.share)
+    if part == "averaged":
+        # What is trained from here begins there too.
+        state["unet"] = {name: weight.clone() for name, weight in state[part].items()}
     _write(state, path)
+
+
+def run_unpack(options: argparse.Namespace) -> None:
+    """Take a model folder's parts up as a training folder."""
+    unpack(options.weights, options.folder)
 
 
 def run_export(options: argparse.Namespace) -> None:
@@ -149,7 +156,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def run_score(options: argparse.Namespace) -> None:
-    """Print how often pictures of held-out prompts are right, speed, and remix similarity."""
+    """Print how often pictures of held-out prompts are right, remix similarity, and grain."""
     pipeline = load(options.weights, options.device)
     scenes = held_out_scenes(options.prompts, SCOPES[options.scope], seed=options.seed)
     for steps in options.num_inference_steps:
@@ -166,6 +173,10 @@ def run_score(options: argparse.Namespace) -> None:
         )
         for name, decibels in found.items():
             log.info("  strength %-12s %5.1f dB to the source", name, decibels)
+    if options.grain:
+        deviations = score_grain(options.weights, options.device, options.grain, seed=options.seed)
+        for name, deviation in deviations.items():
+            log.info("  %-24s %4.1f of 255 grain on plain ground", name, deviation)
 
 
 def run_sheet(options: argparse.Namespace) -> None:
@@ -242,8 +253,11 @@ def _parser() -> argparse.ArgumentParser:
     unet.add_argument("--words", action="store_true", help="read prompts, not attributes")
     unet.add_argument("--compile", action="store_true", help="use torch.compile")
     mean = command("mean", run_mean)
-    mean.add_argument("--other", type=Path, required=True, help="the other checkpoint, a unet.pt")
+    mean.add_argument(
+        "--other", type=Path, required=True, help="the other checkpoint, a unet.pt or vae.pt"
+    )
     mean.add_argument("--share", type=float, default=0.5, help="how far to go, 0..1")
+    command("unpack", run_unpack).add_argument("--weights", type=Path, default=WEIGHTS)
     for name, run in (("export", run_export), ("score", run_score), ("sheet", run_sheet)):
         own = command(name, run)
         own.add_argument("--weights", type=Path, default=WEIGHTS)
@@ -252,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         own.add_argument("--spread", type=float, default=0.0)
         own.add_argument("--prompts", type=int, default=500)
         own.add_argument("--remix", type=int, default=0, help="scenes to score image-to-image on")
+        own.add_argument("--grain", type=int, default=0, help="pictures to read grain on")
         own.add_argument("--prompts-file", type=Path)
         own.add_argument("--out", type=Path, default=FOLDER / "sheet.png")
     return parser

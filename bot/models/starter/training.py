@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from bot.models.starter.lessons import LAST, Lessons
-from bot.models.starter.stepping import Inputs, Stepper
+from bot.models.starter.stepping import Inputs, Stepper, autocast
 from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import HIDDEN, Prompts, encode
-from bot.models.starter.unet import hold, layout_path, predict_x0, sigmas
+from bot.models.starter.unet import ancestral_step, hold, layout_path, predict_x0, sigmas
 
 log = logging.getLogger(__name__)
 
@@ -104,15 +104,12 @@ class UnetTrainer:
 
     @torch.no_grad()
     def _drawn_first(self, inputs: Inputs, later: torch.Tensor) -> Inputs:
-        """Return the inputs, the averaged UNet's own drawings noised where there is a `later`.
-
-        After pure noise, an ancestral step's noise is new but for a few hundredths of it.
-        """
+        """Return the inputs, one step further by the averaged UNet where there is a `later`."""
         rows = (later < LAST).nonzero().flatten().to(self.device)
         if not len(rows):
             return inputs
         noisy, sigma = inputs.noisy[rows], inputs.sigma[rows]
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             output = self.averaged(
                 noisy,
                 inputs.timesteps[rows],
@@ -125,12 +122,12 @@ class UnetTrainer:
             )[0]
         drawn = predict_x0(noisy, output.float(), sigma)
         timesteps = later.to(self.device)[rows]
-        sigma = self.sigmas[timesteps].view(-1, 1, 1, 1)
-        noised = (drawn + sigma * torch.randn_like(drawn)) / (sigma.square() + 1).sqrt()
+        below = self.sigmas[timesteps].view(-1, 1, 1, 1)
+        noised = ancestral_step(noisy, drawn, sigma, below, torch.randn_like(drawn))
         return inputs._replace(
             noisy=inputs.noisy.index_copy(0, rows, noised),
             timesteps=inputs.timesteps.index_copy(0, rows, timesteps.float()),
-            sigma=inputs.sigma.index_copy(0, rows, sigma),
+            sigma=inputs.sigma.index_copy(0, rows, below),
         )
 
     @torch.no_grad()
@@ -167,7 +164,9 @@ class UnetTrainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.unet.load_state_dict(state["unet"])
         self.averaged.load_state_dict(state["averaged"])
-        for optimizer, own in zip(self.stepper.optimizers, state["optimizers"], strict=True):
+        # A model folder taken up again has no optimizers' state (see `export.unpack`).
+        kept = state["optimizers"]
+        for optimizer, own in zip(self.stepper.optimizers, kept, strict=bool(kept)):
             rates = [group["lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(own)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):

@@ -162,3 +162,21 @@ def predict_x0(noisy: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor) -
     and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", 2022, in σ notation.
     """
     return (noisy - sigma * output) / (sigma.square() + 1).sqrt()
+
+
+def ancestral_step(
+    noisy: torch.Tensor,
+    clean: torch.Tensor,
+    sigma: torch.Tensor,
+    below: torch.Tensor,
+    noise: torch.Tensor,
+) -> torch.Tensor:
+    """Return what the UNet sees at the noise level `below`, after `noisy` at `sigma`.
+
+    `clean` is what it took `noisy` for. A part of the noise stays, the rest is new, as in
+    EulerAncestralDiscreteScheduler; `sigma` and `below` are (n, 1, 1, 1), `below` the smaller.
+    """
+    kept = (noisy * (sigma.square() + 1).sqrt() - clean) / sigma
+    fresh = below * (1 - (below / sigma).square()).sqrt()
+    level = below.square() / sigma
+    return (clean + level * kept + fresh * noise) / (below.square() + 1).sqrt()

@@ -57,6 +57,19 @@ def test_landscapes_are_read_back(place: str, time: str) -> None:
     assert reading.read_landscape(picture(scene), painting) == (place, time)
 
 
+def test_grain_is_what_noise_stands_on_plain_ground() -> None:
+    painting = arrange(Scene((Thing("star", "red"),), background="blue"), (0.2, 0.7), 1.0)
+    picture = render([painting], 512, 512)[0]
+    ground = reading.plain_ground([painting], 512)
+    assert 0.5 < float(ground.float().mean()) < 0.95
+    assert reading.read_grain(picture, ground) < 1e-5
+    noise = torch.randn(3, 512, 512, generator=torch.Generator().manual_seed(0))
+    # Only where nothing is shown, and a slope over the whole picture is none.
+    slope = torch.linspace(0, 0.3, 512)
+    noisy = picture + slope + torch.where(ground, 0.01, 0.5) * noise
+    assert reading.read_grain(noisy, ground) == pytest.approx(0.01, rel=0.02)
+
+
 def test_a_small_rendering_is_the_large_one_averaged() -> None:
     painting = arrange(Scene((Thing("cat", "orange"),), background="white"), (0.2, 0.7), 1.0)
     large = render([painting], 512, 512)

@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
+from bot.models.starter import WEIGHTS
 from bot.models.starter.autoencoder import build_autoencoder
 from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
+from bot.models.starter.export import export, unpack
 from bot.models.starter.grammar import SCOPES
 from bot.models.starter.layout import layout_numbers
 from bot.models.starter.lessons import KEEP, LAST, LessonMaker, Plan
@@ -20,7 +23,14 @@ from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import ATTRIBUTES
 from bot.models.starter.train import run_mean
 from bot.models.starter.training import Pace, UnetTrainer, train
-from bot.models.starter.unet import SCALE, build_unet, predict_x0, sigmas
+from bot.models.starter.unet import (
+    SCALE,
+    ancestral_step,
+    build_noise_scheduler,
+    build_unet,
+    predict_x0,
+    sigmas,
+)
 
 PLAN = Plan(SCOPES["full"], spread=0.5, draw=0.5, shapes=((16, 16), (24, 16)))
 PACE = Pace(steps=2)
@@ -72,6 +82,16 @@ def test_two_checkpoints_are_averaged_and_gone_on_from(tmp_path: Path) -> None:
     for weight in (*mean.unet.parameters(), *mean.averaged.parameters()):
         assert torch.equal(weight, torch.full_like(weight, 0.25))
     train(mean, stream(), PACE, tmp_path / "0" / "unet.pt")
+
+
+def test_the_mean_of_two_decoders_lies_between_them(tmp_path: Path) -> None:
+    for value in (0.0, 1.0):
+        own = tmp_path / str(int(value))
+        own.mkdir()
+        torch.save({"vae": {"weight": torch.full((3,), value)}}, own / "vae.pt")
+    run_mean(Namespace(folder=tmp_path / "0", other=tmp_path / "1" / "vae.pt", share=0.5))
+    found = torch.load(tmp_path / "0" / "vae.pt", weights_only=True)
+    assert torch.equal(found["vae"]["weight"], torch.full((3,), 0.5))
 
 
 def test_training_lowers_the_error() -> None:
@@ -159,6 +179,7 @@ def test_orthogonal_evens_singular_values() -> None:
 
 
 def test_the_encoder_averages_exactly_and_the_decoder_learns() -> None:
+    torch.manual_seed(0)
     vae = build_autoencoder()
     picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
@@ -167,8 +188,10 @@ def test_the_encoder_averages_exactly_and_the_decoder_learns() -> None:
     assert posterior.std.max() < 1e-4
     encoder = {name: value.clone() for name, value in vae.encoder.state_dict().items()}
     own = DecoderTrainer(vae, RenderedCrops(SCOPES["single"], seed=0), rate=2e-3, device="cpu")
-    errors = [own.step(2, 64, 2e-3) for _ in range(12)]
-    assert sum(errors[-3:]) < 0.8 * sum(errors[:3])
+    shown = own.crops(4, 64)
+    own.crops = lambda size, side: shown  # type: ignore[assignment,misc]
+    errors = [own.step(4, 64, 2e-3) for _ in range(12)]
+    assert errors[-1] < 0.8 * errors[0]
     assert all(torch.equal(encoder[n], v) for n, v in vae.encoder.state_dict().items())
 
 
@@ -183,17 +206,58 @@ def test_drawn_crops_stand_beside_what_their_prompt_and_noise_mean() -> None:
 
     knowing = Knowing()
     crops = DrawnCrops(knowing, SCOPES["single"], seed=3, spread=0.5, device="cpu")
-    drawing = crops._draw
+    lesson = crops._lesson
+    seen = set()
 
-    def draw(scenes: Any, paintings: Any, noise: torch.Tensor) -> torch.Tensor:
-        knowing.paintings = paintings
-        return drawing(scenes, paintings, noise)
+    def told(count: int) -> Any:
+        found = lesson(count)
+        knowing.paintings = found[2]
+        seen.add(tuple(found[3]))
+        return found
 
-    crops._draw = draw  # type: ignore[method-assign]
-    latents, sharp = crops(6, 128)
-    assert latents.shape == (6, 3, 16, 16)
-    assert sharp.shape == (6, 3, 128, 128)
-    torch.testing.assert_close(latents[:4], F.avg_pool2d(sharp[:4], 8), atol=0.05, rtol=0)
+    crops._lesson = told  # type: ignore[method-assign]
+    for _ in range(12):
+        latents, sharp = crops(6, 128)
+        assert latents.shape == (6, 3, 16, 16)
+        assert sharp.shape == (6, 3, 128, 128)
+        torch.testing.assert_close(latents[:3], F.avg_pool2d(sharp[:3], 8), atol=0.05, rtol=0)
+    # One step of noise, several of it, and remixes that begin later.
+    assert {len(own) for own in seen} >= {1, 2}
+    assert {own[0] for own in seen} > {LAST}
+
+
+def test_an_ancestral_step_is_the_schedulers() -> None:
+    scheduler = build_noise_scheduler()
+    scheduler.set_timesteps(2)
+    generator = torch.Generator().manual_seed(5)
+    clean, noise = torch.randn(2, 1, 3, 8, 8, generator=generator)
+    sigma, below = sigmas()[999].view(1, 1, 1, 1), sigmas()[499].view(1, 1, 1, 1)
+    latents = clean + sigma * noise
+    noisy = scheduler.scale_model_input(latents, scheduler.timesteps[0])
+    v = (noisy - clean * (sigma.square() + 1).sqrt()) / sigma
+    drawing = torch.Generator().manual_seed(9)
+    wanted = scheduler.step(v, scheduler.timesteps[0], latents, generator=drawing).prev_sample
+    fresh = torch.randn(latents.shape, generator=torch.Generator().manual_seed(9))
+    found = ancestral_step(noisy, clean, sigma, below, fresh)
+    torch.testing.assert_close(
+        found, scheduler.scale_model_input(wanted, scheduler.timesteps[1]), atol=1e-3, rtol=0
+    )
+
+
+def test_what_was_exported_can_be_taken_up_again(tmp_path: Path) -> None:
+    unpack(WEIGHTS, tmp_path)
+    trainer = UnetTrainer(build_unet(), rate=0.001, device=torch.device("cpu"))
+    trainer.load(tmp_path / "unet.pt")
+    assert trainer.steps == 0
+    written = load_file(WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors")
+    for name, weight in trainer.averaged.state_dict().items():
+        assert torch.equal(weight, written[name].float())
+    export(tmp_path, tmp_path / "again")
+    for part in ("unet", "vae"):
+        again = load_file(tmp_path / "again" / part / "diffusion_pytorch_model.safetensors")
+        before = load_file(WEIGHTS / part / "diffusion_pytorch_model.safetensors")
+        assert again.keys() == before.keys()
+        assert all(torch.equal(again[name], before[name]) for name in again)
 
 
 def test_the_noise_moves_layouts_and_a_flat_source_does_not() -> None:

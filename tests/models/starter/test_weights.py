@@ -14,7 +14,13 @@ from bot.models.starter import WEIGHTS, reading
 from bot.models.starter.grammar import SCOPES, Scene, Thing, caption
 from bot.models.starter.layout import arrange
 from bot.models.starter.render import render
-from bot.models.starter.score import draw, dtype_on, held_out_scenes, score_prompts
+from bot.models.starter.score import (
+    draw,
+    dtype_on,
+    held_out_scenes,
+    score_grain,
+    score_prompts,
+)
 
 pytestmark = pytest.mark.skipif(
     not (WEIGHTS / "model_index.json").is_file(), reason="the starter weights are not built yet"
@@ -138,6 +144,11 @@ def test_similarity_to_the_source_falls_with_strength(image2image: Any) -> None:
     assert kept < middle <= free * 1.1
     # 20 dB and better on average at a low strength, whatever the prompt.
     assert kept / len(scenes) < 0.01
+
+
+def test_plain_ground_has_next_to_no_grain() -> None:
+    for name, deviation in score_grain(WEIGHTS, "cpu", 3, seed=2).items():
+        assert 0 < deviation < 3, name
 
 
 def test_a_cpu_scores_in_full_precision() -> None:
