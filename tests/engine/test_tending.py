@@ -23,6 +23,19 @@ def build(**_: Any) -> BatchScheduler:
     return BatchScheduler([NullPipeline])
 
 
+def a_link(cluster: Any, *, office: Any) -> EngineLink:
+    return EngineLink(
+        Slot("engine", node="", gpus=0, cpus=1),
+        front="front",
+        office=office,
+        cluster=cluster,
+        codec=Codec(),
+        build=build,
+        idle_seconds=1.0,
+        silent_seconds=1.0,
+    )
+
+
 class Rounds:
     """Fails every round, and notes when there have been three."""
 
@@ -59,16 +72,7 @@ async def test_no_two_pictures_of_a_front_have_one_number(monkeypatch: pytest.Mo
     monkeypatch.setattr(EngineLink, "_fly", fly)
     nothing: Any = SimpleNamespace(engine=lambda *args, **options: time.sleep(0.01))
     for _ in range(2):
-        link = EngineLink(
-            Slot("engine", node="", gpus=0, cpus=1),
-            front="front",
-            office=nothing,
-            cluster=nothing,
-            codec=Codec(),
-            build=build,
-            idle_seconds=1.0,
-            silent_seconds=1.0,
-        )
+        link = a_link(nothing, office=nothing)
         picture: Any = Picture()
         link.send(picture, 1)
         await asyncio.sleep(0)
@@ -88,15 +92,6 @@ async def test_an_engine_is_seen_to_again(monkeypatch: pytest.MonkeyPatch) -> No
     rounds = Rounds()
     cluster: Any = Cluster()
     office: Any = SimpleNamespace(link_broken=rounds.fail)
-    link = EngineLink(
-        Slot("engine", node="", gpus=0, cpus=1),
-        front="front",
-        office=office,
-        cluster=cluster,
-        codec=Codec(),
-        build=build,
-        idle_seconds=1.0,
-        silent_seconds=1.0,
-    )
+    link = a_link(cluster, office=office)
     await asyncio.wait_for(rounds.enough.wait(), 10)
     await link.close()
