@@ -13,7 +13,7 @@ from torch import nn
 from bot.models.starter import grammar, photos
 from bot.models.starter.autoencoder import frozen_entries
 from bot.models.starter.grammar import Scope
-from bot.models.starter.layout import Painting, arrange, layout_numbers
+from bot.models.starter.layout import Painting, arrange, layout_numbers, rearrange
 from bot.models.starter.lessons import KEEP, LAST
 from bot.models.starter.muon import advance, optimizers
 from bot.models.starter.render import render
@@ -108,19 +108,19 @@ class DrawnCrops:
         prompts = [grammar.sample_scene(self.rng, self.scope) for _ in range(count)]
         noise = torch.randn(count, CHANNELS, LATENT_SIDE, LATENT_SIDE, generator=self.generator)
         numbers = layout_numbers(noise).tolist()
-        sources = targets = prompts
+        sources = prompts
         if remix:
             sources = [self._source(prompt) for prompt in prompts]
             numbers = [[self.rng.random() for _ in range(2)] for _ in prompts]
+        given = [
+            arrange(scene, own, self.spread) for scene, own in zip(sources, numbers, strict=True)
+        ]
+        wanted = given
         if remix and visited[0] >= KEEP:
-            pairs = zip(sources, prompts, strict=True)
-            targets = [grammar.remix(source, prompt, self.rng) for source, prompt in pairs]
-        elif remix:
-            targets = sources
-        given, wanted = (
-            [arrange(scene, own, self.spread) for scene, own in zip(scenes, numbers, strict=True)]
-            for scenes in (sources, targets)
-        )
+            wanted = [
+                rearrange(own, grammar.remix(own.scene, prompt))
+                for own, prompt in zip(given, prompts, strict=True)
+            ]
         clean = render(given, LATENT_SIDE, LATENT_SIDE, supersample=2) * 2 - 1
         sigma = self.sigmas[visited[0]]
         noisy = (clean * SCALE * remix + sigma * noise) / (sigma.square() + 1).sqrt()

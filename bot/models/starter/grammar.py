@@ -25,7 +25,7 @@ class Scene:
     `things` holds one thing, or two where there is a `relation`: the first stands in that relation
     to the second. `count` repeats a single thing. Without a thing a prompt names a landscape by
     itself, or only how things are to look ("as a watercolour"): in a remix they are the source's.
-    `background` is None where none is named.
+    `background` is None where none is named, `place` is ANYWHERE where only a time of day is.
     """
 
     things: tuple[Thing, ...]
@@ -73,6 +73,12 @@ SCOPES: dict[str, Scope] = {
 }
 
 
+ANYWHERE = "anywhere"
+"""The place of a prompt that names no more than a time of day ("at night")."""
+HOME = "hills"
+"""The landscape that such a prompt gives a picture without one."""
+
+
 def held_out(scene: Scene) -> bool:
     """Tell whether the scene's combination of things and background is kept out of training."""
     parts = [f"{thing.colour} {thing.kind}" for thing in scene.things]
@@ -109,9 +115,8 @@ def sample_bare(rng: random.Random) -> Scene:
     """Draw a scene without a thing: a landscape, a background or no more than a style."""
     style = rng.choice(words.STYLES[1:]) if rng.random() < 0.6 else "flat"
     if (what := rng.random()) < 0.45:
-        return Scene(
-            (), place=rng.choice(words.PLACES[1:]), time=rng.choice(words.TIMES), style=style
-        )
+        place = rng.choice((*words.PLACES[1:], ANYWHERE))
+        return Scene((), place=place, time=rng.choice(words.TIMES), style=style)
     if what < 0.7 or style == "flat":
         return Scene((), background=rng.choice(list(words.COLOURS)), style=style)
     return Scene((), style=style)
@@ -129,31 +134,42 @@ def _colour(rng: random.Random, *taken: str | None) -> str:
     return rng.choice([colour for colour in words.COLOURS if colour not in taken])
 
 
-def remix(scene: Scene, other: Scene, rng: random.Random) -> Scene:
+def remix(scene: Scene, other: Scene) -> Scene:
     """Return `scene` with its layout kept and colours, kinds, light and style taken from `other`.
 
-    What a picture of `scene` should become at a middle strength under a prompt for `other`.
+    What a picture of `scene` should become at a middle strength under a prompt for `other`. Nothing
+    in it is left to chance: a model that learned from chance would draw the mean of all chances.
     """
+    if not other.things:
+        return _changed(scene, other)
     if not scene.things:
         return other
-    if not other.things:
-        # One thing can stand in a landscape; more keep their ground.
-        alone = len(scene.things) == scene.count == 1
-        if other.place != "plain" and alone:
-            return replace(scene, place=other.place, time=other.time, style=other.style)
-        if other.background:
-            return replace(scene, background=other.background, place="plain", style=other.style)
-        return replace(scene, style=other.style)
-    things = [
-        replace(other.things[min(i, len(other.things) - 1)]) for i in range(len(scene.things))
-    ]
-    if scene.relation == "inside" and things[1].kind not in CONTAINERS:
-        things[1] = replace(things[1], kind=scene.things[1].kind)
-    if len(things) == 2 and things[0].colour == things[1].colour:
-        things[1] = replace(things[1], colour=_colour(rng, things[0].colour, other.background))
+    things = [other.things[min(i, len(other.things) - 1)] for i in range(len(scene.things))]
+    if scene.relation == "inside":
+        things[1] = _outer(scene, other, things)
     return replace(
         other, things=tuple(things), count=scene.count, relation=scene.relation, size=scene.size
     )
+
+
+def _changed(scene: Scene, other: Scene) -> Scene:
+    """Return `scene` as a prompt without a thing asks for it."""
+    if other.place != "plain":
+        stays = other.place == ANYWHERE and scene.place != "plain"
+        place = scene.place if stays else other.place
+        return replace(scene, place=place, time=other.time, style=other.style)
+    if other.background:
+        return replace(scene, background=other.background, place="plain", style=other.style)
+    return replace(scene, style=other.style)
+
+
+def _outer(scene: Scene, other: Scene, things: Sequence[Thing]) -> Thing:
+    """Return the second of `things`, around the first: something with room, in another colour."""
+    inner, outer = things
+    own = scene.things[1]
+    kind = outer.kind if outer.kind in CONTAINERS and len(other.things) == 2 else own.kind
+    colours = (outer.colour, own.colour, other.background, "white", "gray")
+    return Thing(kind, next(colour for colour in colours if colour and colour != inner.colour))
 
 
 _OPENINGS = ("", "", "", "", "a picture of ", "a drawing of ", "draw ", "an icon of ", "make ")
@@ -246,6 +262,9 @@ def _bare_caption(
     """Return a prompt without a thing: a landscape, or what a remix should change."""
     style = pick(words.STYLE_WORDS[scene.style])
     change = "" if plain else rng.choice(_CHANGES)
+    if scene.place == ANYWHERE:
+        moment = pick(words.MOMENT_WORDS[scene.time])
+        return change + moment + _after(style, ", ")
     if scene.place != "plain":
         landscape = pick(words.LANDSCAPE_WORDS[scene.place])
         if change and rng.random() < 0.5:

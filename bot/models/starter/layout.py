@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from bot.models.starter.grammar import Scene, Thing
+from bot.models.starter.grammar import ANYWHERE, HOME, Scene, Thing
 from bot.models.starter.vocabulary import COLOURS, PAPER, Rgb
 
 HORIZON = 0.14
@@ -88,6 +88,27 @@ def arrange(scene: Scene, numbers: Sequence[float], spread: float) -> Painting:
         Stroke(thing.kind, x, y, radius, 0.0, COLOURS[thing.colour])
         for thing, x, y, radius in _places(scene, across, down)
     )
+    return _painting(scene, strokes)
+
+
+def rearrange(painting: Painting, scene: Scene) -> Painting:
+    """Put a remix's scene (see `grammar.remix`) where the painting's things are.
+
+    Where there are none, its own go to the middle: the source does not say where else.
+    """
+    if not painting.strokes:
+        return arrange(scene, (0.5, 0.5), 0.0)
+    things = reversed(scene.things) if scene.relation else scene.things * len(painting.strokes)
+    strokes = tuple(
+        replace(stroke, kind=thing.kind, colour=COLOURS[thing.colour])
+        for stroke, thing in zip(painting.strokes, things, strict=True)
+    )
+    return _painting(scene, strokes)
+
+
+def _painting(scene: Scene, strokes: tuple[Stroke, ...]) -> Painting:
+    if scene.place == ANYWHERE:
+        scene = replace(scene, place=HOME)
     background = COLOURS[scene.background] if scene.background else PAPER
     return Painting(scene, strokes, background)
 

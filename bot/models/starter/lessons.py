@@ -5,7 +5,8 @@ open is read off the noise, so that one step has one right answer. *Retouch*: wh
 drew of such noise, noised for a later step, becomes the picture it should have been. *Refine*: a
 noised picture and its own prompt. *Remix*: a noised picture and another prompt. *Photo*: the same
 from a picture outside the grammar. Sources come back as they were below KEEP, and keep their layout
-above it.
+above it, where what is wanted follows from source and prompt alone: what does not, a model can only
+draw as the mean of all it might be.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 
 from bot.models.starter import grammar, photos
 from bot.models.starter.grammar import Scene, Scope
-from bot.models.starter.layout import arrange, layout_numbers
+from bot.models.starter.layout import arrange, layout_numbers, rearrange
 from bot.models.starter.render import INK, render
 from bot.models.starter.text import attributes
 from bot.models.starter.unet import CHANNELS, SCALE, sigmas
@@ -27,6 +28,8 @@ from bot.models.starter.vocabulary import COLOURS, PAPER
 KEEP = 400
 """Timesteps below this give the source back, whatever the prompt says."""
 LAST = 999
+MIDDLE = 499
+"""Where a remix of two steps at half strength has its only one."""
 _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 _SECOND = (499, 499, 666, 749)
@@ -60,6 +63,8 @@ class Plan:
     retouch: float = 0.0
     remix: float = 0.15
     photo: float = 0.08
+    middle: float = 0.0
+    """Share of noised lessons at MIDDLE; the others are spread over all timesteps."""
     shapes: tuple[tuple[int, int], ...] = ((64, 64),)
 
 
@@ -84,7 +89,7 @@ class LessonMaker:
         """Return `size` lessons with latents of `shape` (height, width)."""
         noise = torch.randn(size, CHANNELS, *shape, generator=self.generator)
         from_noise = layout_numbers(noise)
-        sources, targets, prompts, timesteps, later = [], [], [], [], []
+        given, targets, prompts, timesteps, later = [], [], [], [], []
         photo_rows: dict[int, Scene] = {}
         has_source = torch.zeros(size, 1, 1, 1)
         for i in range(size):
@@ -92,7 +97,7 @@ class LessonMaker:
             kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
             timestep = LAST if kind in ("draw", "retouch") else self._timestep()
             later.append(self.rng.choice(_SECOND) if kind == "retouch" else LAST)
-            source, target = prompt, prompt
+            source = prompt
             if timestep == LAST:
                 numbers = from_noise[i].tolist()
             if kind == "draw":
@@ -105,24 +110,22 @@ class LessonMaker:
                 source = self.scene()
                 if self.plan.scope.bare and self.rng.random() < 0.4:
                     prompt = grammar.sample_bare(self.rng)
-                keep = timestep < KEEP
-                target = source if keep else grammar.remix(source, prompt, self.rng)
-                # The caption names what the target shows where colours had to be told apart.
-                if not keep and prompt.things and self.rng.random() < 0.7:
-                    prompt = target
             elif kind == "photo":
                 photo_rows[i] = prompt
-            sources.append(arrange(source, numbers, self.spread))
-            targets.append(arrange(target, numbers, self.spread))
+            painting = arrange(source, numbers, self.spread)
+            given.append(painting)
+            if kind == "draw":
+                painting = arrange(prompt, numbers, self.spread)
+            elif kind == "remix" and timestep >= KEEP:
+                painting = rearrange(painting, grammar.remix(painting.scene, prompt))
+            targets.append(painting)
             prompts.append(prompt)
             timesteps.append(timestep)
         wanted = render(targets, *shape, supersample=self.supersample)
         before = wanted.clone()
-        other = [i for i in range(size) if has_source[i] and sources[i] != targets[i]]
+        other = [i for i in range(size) if has_source[i] and given[i] != targets[i]]
         if other:
-            before[other] = render(
-                [sources[i] for i in other], *shape, supersample=self.supersample
-            )
+            before[other] = render([given[i] for i in other], *shape, supersample=self.supersample)
         weight = _weight(wanted)
         if photo_rows:
             self._photos(photo_rows, before, wanted, timesteps)
@@ -161,6 +164,8 @@ class LessonMaker:
         return "photo" if draw < self.plan.photo else "refine"
 
     def _timestep(self) -> int:
+        if self.rng.random() < self.plan.middle:
+            return MIDDLE
         return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
 
     def _photos(

@@ -16,13 +16,18 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """The quintic iteration's, as published: steep at 0, near 1 for all singular values."""
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether `device` has bfloat16: a CPU that emulates it takes ten times as long."""
+    return device.type != "cpu" or bool(torch.cpu.get_capabilities()["avx512_bf16"])
+
+
 def orthogonal(matrix: torch.Tensor, rounds: int = 3) -> torch.Tensor:
     """Return the nearest matrix with equal singular values, roughly, by Newton-Schulz rounds.
 
     Leading dimensions are a batch of matrices.
     """
     a, b, c = _COEFFICIENTS
-    x = matrix.bfloat16()
+    x = matrix.bfloat16() if has_bfloat16(matrix.device) else matrix
     tall = x.size(-2) > x.size(-1)
     if tall:
         x = x.mT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
 
 from bot.models.starter import reading
-from bot.models.starter.grammar import Scene, Scope, caption, held_out, remix, sample_scene
-from bot.models.starter.layout import arrange, layout_numbers
+from bot.models.starter.grammar import (
+    SCOPES,
+    Scene,
+    Scope,
+    caption,
+    held_out,
+    remix,
+    sample_bare,
+    sample_scene,
+)
+from bot.models.starter.layout import Painting, arrange, layout_numbers, rearrange
 from bot.models.starter.render import render
 from bot.models.starter.unet import CHANNELS
 
@@ -90,7 +100,17 @@ def score_prompts(
 def _read(
     scene: Scene, picture: torch.Tensor, numbers: list[float], spread: float
 ) -> Iterator[tuple[str, bool]]:
-    painting = arrange(scene, numbers, spread)
+    yield from _read_painting(picture, arrange(scene, numbers, spread))
+    if scene.relation:
+        relation = reading.read_relation(picture, scene, numbers, spread)
+        yield "relation", relation == scene.relation
+    elif scene.place == "plain" and scene.things:
+        yield "count", reading.read_count(picture, scene, numbers, spread) == scene.count
+
+
+def _read_painting(picture: torch.Tensor, painting: Painting) -> Iterator[tuple[str, bool]]:
+    """Read all that does not depend on where things are."""
+    scene = painting.scene
     flat = scene.style == "flat"
     if scene.place == "plain" and flat and scene.background:
         yield "background", reading.read_background(picture) == scene.background
@@ -106,11 +126,6 @@ def _read(
         yield "kind", reading.read_kind(picture, painting, index) == thing.kind
         if flat:
             yield "colour", reading.read_colour(picture, painting, index) == thing.colour
-    if scene.relation:
-        relation = reading.read_relation(picture, scene, numbers, spread)
-        yield "relation", relation == scene.relation
-    elif scene.place == "plain" and scene.things:
-        yield "count", reading.read_count(picture, scene, numbers, spread) == scene.count
 
 
 def painting_index(painting: Any, thing: Any) -> int:
@@ -149,6 +164,51 @@ def score_remix(
     return {name: sum(own) / len(own) for name, own in totals.items()}
 
 
+CHANGES = ((2, 0.5), (4, 0.5), (4, 0.75))
+"""Steps and strengths at which remixes are read."""
+
+
+def score_changes(
+    folder: Path, device: torch.device | str, count: int, *, seed: int
+) -> dict[str, dict[str, tuple[float, int]]]:
+    """Return how often remixes show what they should, for steps and strengths, as `score_prompts`.
+
+    `count` held-out scenes become what `grammar.remix` says, half of them by a prompt that names
+    no thing. The share of "near" is of pictures less than 8/255 from ours on average.
+    """
+    pipeline = AutoPipelineForImage2Image.from_pretrained(folder, dtype=dtype_on(device)).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    rng = random.Random(seed)
+    full = SCOPES["full"]
+    right: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for i, scene in enumerate(held_out_scenes(count, replace(full, bare=0.0), seed=seed)):
+        other = sample_bare(rng) if i % 2 else sample_scene(rng, replace(full, bare=0.0))
+        given = arrange(scene, [rng.random() for _ in range(2)], 1.0)
+        wanted = rearrange(given, remix(scene, other))
+        source, meant = render([given], 512, 512), render([wanted], 512, 512)
+        prompt = caption(other, rng)
+        for steps, strength in CHANGES:
+            picture = pipeline(
+                prompt,
+                image=source,
+                strength=strength,
+                num_inference_steps=steps,
+                guidance_scale=0.0,
+                generator=torch.Generator().manual_seed(seed + i),
+                output_type="pt",
+            ).images.float()
+            verdicts = list(_read_painting(reading.shrink(picture[0].cpu()), wanted))
+            found = right[f"{strength} of {steps} steps"]
+            for name, verdict in verdicts:
+                found[name].append(verdict)
+            found["all"].append(all(verdict for _, verdict in verdicts))
+            found["near"].append(float((picture.cpu() - meant).abs().mean()) < 8 / 255)
+    return {
+        at: {name: (sum(own) / len(own), len(own)) for name, own in sorted(found.items())}
+        for at, found in right.items()
+    }
+
+
 GRAIN = ((1, None), (2, None), (4, None), (2, 0.5), (4, 0.3), (4, 0.7))
 """Steps and strengths at which grain is read; no strength is text-to-image."""
 
@@ -171,8 +231,9 @@ def score_grain(
         other = scenes[i - 1]
         prompt = caption(scene, rng, plain=True)
         numbers = [rng.random() for _ in range(2)]
-        paintings = [arrange(own, numbers, 1.0) for own in (other, remix(other, scene, rng))]
-        source = render(paintings[:1], 512, 512)
+        painting = arrange(other, numbers, 1.0)
+        paintings = [painting, rearrange(painting, remix(other, scene))]
+        source = render([painting], 512, 512)
         for steps, strength in GRAIN:
             if strength is None:
                 pictures, own = draw(drawing, [prompt], steps=steps, seed=seed + i)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from bot.models.starter.muon import optimizers, set_rate
+from bot.models.starter.muon import has_bfloat16, optimizers, set_rate
 from bot.models.starter.unet import hold, layout_path, predict_x0
 
 log = logging.getLogger(__name__)
@@ -19,13 +19,13 @@ _EAGER = 4
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Return the context to train in: bfloat16, but for a CPU that would have to emulate it.
+    """Return the context to train in: bfloat16 where the device has it, and fp32 elsewhere.
 
-    Emulated it takes ten times as long as fp32. Casts are not kept, as one capture must not use
-    another's.
+    Casts are not kept, as one capture must not use another's.
     """
-    native = device.type != "cpu" or torch.cpu.get_capabilities()["avx512_bf16"]
-    return torch.autocast(device.type, torch.bfloat16, enabled=native, cache_enabled=False)
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=has_bfloat16(device), cache_enabled=False
+    )
 
 
 class Inputs(NamedTuple):

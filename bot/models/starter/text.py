@@ -121,9 +121,7 @@ class TextTrainer:
         """Return captions and their attributes (size, ATTRIBUTES)."""
         scenes = [sample_scene(self.rng, self.scope) for _ in range(size)]
         mixed = [
-            remix(scene, sample_scene(self.rng, self.scope), self.rng)
-            if self.rng.random() < 0.2
-            else scene
+            remix(scene, sample_scene(self.rng, self.scope)) if self.rng.random() < 0.2 else scene
             for scene in scenes
         ]
         rows = torch.tensor([attributes(scene) for scene in mixed], device=self.device)

@@ -25,7 +25,14 @@ from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
 from bot.models.starter.export import export, unpack
 from bot.models.starter.grammar import SCOPES
 from bot.models.starter.lessons import Plan
-from bot.models.starter.score import held_out_scenes, load, score_grain, score_prompts, score_remix
+from bot.models.starter.score import (
+    held_out_scenes,
+    load,
+    score_changes,
+    score_grain,
+    score_prompts,
+    score_remix,
+)
 from bot.models.starter.sheet import prompt_sheet
 from bot.models.starter.stream import LessonStream
 from bot.models.starter.text import Prompts, TextTrainer, build_text_encoders
@@ -93,8 +100,9 @@ def run_unet(options: argparse.Namespace) -> None:
         spread=options.spread,
         draw=options.draw,
         retouch=options.retouch,
-        remix=0.45 * others,
+        remix=options.remix * others,
         photo=0.2 * others,
+        middle=options.middle,
         shapes=SHAPES if options.sizes else SHAPES[:1],
     )
     encoders, prompts = None, None
@@ -165,18 +173,27 @@ def run_score(options: argparse.Namespace) -> None:
             pipeline, scenes, steps=steps, spread=options.spread, seed=options.seed
         )
         log.info("%d step(s), %.0f s in all:", steps, time.perf_counter() - begun)
-        for name, (share, count) in shares.items():
-            log.info("  %-12s %5.1f %% of %d", name, 100 * share, count)
+        _show(shares)
     if options.remix:
         found = score_remix(
             options.weights, options.device, scenes[: options.remix], seed=options.seed
         )
         for name, decibels in found.items():
             log.info("  strength %-12s %5.1f dB to the source", name, decibels)
+    if options.changes:
+        remixes = score_changes(options.weights, options.device, options.changes, seed=options.seed)
+        for at, shares in remixes.items():
+            log.info("remixes, %s:", at)
+            _show(shares)
     if options.grain:
         deviations = score_grain(options.weights, options.device, options.grain, seed=options.seed)
         for name, deviation in deviations.items():
             log.info("  %-24s %4.1f of 255 grain on plain ground", name, deviation)
+
+
+def _show(shares: dict[str, tuple[float, int]]) -> None:
+    for name, (share, count) in shares.items():
+        log.info("  %-12s %5.1f %% of %d", name, 100 * share, count)
 
 
 def run_sheet(options: argparse.Namespace) -> None:
@@ -238,6 +255,10 @@ def _parser() -> argparse.ArgumentParser:
         "--retouch", type=float, default=0.0, help="share of lessons from what the UNet draws"
     )
     unet.add_argument(
+        "--remix", type=float, default=0.45, help="share of the other lessons with a new prompt"
+    )
+    unet.add_argument("--middle", type=float, default=0.0, help="share of those at timestep 499")
+    unet.add_argument(
         "--fall", type=float, default=0.3, help="share of steps over which rate falls"
     )
     unet.add_argument(
@@ -265,7 +286,8 @@ def _parser() -> argparse.ArgumentParser:
         own.add_argument("--scope", choices=SCOPES, default="full")
         own.add_argument("--spread", type=float, default=0.0)
         own.add_argument("--prompts", type=int, default=500)
-        own.add_argument("--remix", type=int, default=0, help="scenes to score image-to-image on")
+        own.add_argument("--remix", type=int, default=0, help="scenes to compare to their sources")
+        own.add_argument("--changes", type=int, default=0, help="remixes to read")
         own.add_argument("--grain", type=int, default=0, help="pictures to read grain on")
         own.add_argument("--prompts-file", type=Path)
         own.add_argument("--out", type=Path, default=FOLDER / "sheet.png")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from bot.models.starter import vocabulary as words
 from bot.models.starter.grammar import (
+    ANYWHERE,
     CONTAINERS,
     SCOPES,
     Scene,
@@ -17,6 +19,7 @@ from bot.models.starter.grammar import (
     remix,
     sample_scene,
 )
+from bot.models.starter.layout import arrange, rearrange
 from bot.models.starter.lessons import LessonMaker, Plan
 
 
@@ -33,6 +36,7 @@ def test_plain_captions_say_all_that_the_scene_holds() -> None:
             "a red house in the snow at night"
         ),
         Scene((Thing("tree", "green"),), size="big", style="watercolour"): ("a big green tree"),
+        Scene((), place=ANYWHERE, time="night", style="neon"): "at night, neon",
     }
     for scene, text in cases.items():
         assert caption(scene, rng, plain=True).startswith(text)
@@ -65,10 +69,9 @@ def test_a_tenth_of_combinations_is_held_out_and_never_a_lesson() -> None:
 
 
 def test_remix_keeps_the_layout_and_takes_the_rest() -> None:
-    rng = random.Random(4)
     source = Scene((Thing("cat", "red"),), count=4, background="white")
     other = Scene((Thing("star", "blue"),), background="black", style="neon", size="big")
-    mixed = remix(source, other, rng)
+    mixed = remix(source, other)
     assert (mixed.count, mixed.size, mixed.relation) == (4, "medium", None)
     assert (mixed.things, mixed.background, mixed.style) == (other.things, "black", "neon")
 
@@ -77,9 +80,45 @@ def test_remix_of_a_pair_stays_drawable() -> None:
     rng = random.Random(5)
     pair = Scene((Thing("cat", "red"), Thing("circle", "blue")), relation="inside")
     for _ in range(100):
-        mixed = remix(pair, sample_scene(rng, SCOPES["single"]), rng)
+        mixed = remix(pair, sample_scene(rng, SCOPES["single"]))
         assert mixed.things[1].kind in CONTAINERS
         assert mixed.things[0].colour != mixed.things[1].colour
+
+
+def test_a_prompt_for_one_thing_makes_both_of_a_pair_that() -> None:
+    pair = Scene((Thing("cat", "red"), Thing("star", "blue")), relation="left")
+    heart = Thing("heart", "pink")
+    mixed = remix(pair, Scene((heart,), background="white"))
+    assert (mixed.things, mixed.relation) == ((heart, heart), "left")
+
+
+def test_a_prompt_that_names_no_thing_changes_only_what_it_names() -> None:
+    sea = Scene((), place="sea", time="day")
+    star = Scene((Thing("star", "yellow"),), background="blue")
+    washed, night = Scene((), style="watercolour"), Scene((), place=ANYWHERE, time="night")
+    assert remix(sea, washed) == replace(sea, style="watercolour")
+    assert remix(star, washed) == replace(star, style="watercolour")
+    assert remix(star, Scene((), background="red")) == replace(star, background="red")
+    # A time of day keeps the landscape, and gives one to a picture that has none.
+    assert remix(sea, night) == replace(sea, time="night")
+    painting = rearrange(arrange(star, (0.9, 0.1), 1.0), remix(star, night))
+    assert (painting.scene.place, painting.scene.time) == ("hills", "night")
+    assert arrange(night, (0.5, 0.5), 0.0).scene.place == "hills"
+
+
+def test_a_remix_leaves_every_thing_in_its_place() -> None:
+    """What the source does not show must not decide what the remix should be."""
+    rng = random.Random(6)
+    for _ in range(300):
+        source, other = (sample_scene(rng, SCOPES["full"]) for _ in range(2))
+        given = arrange(source, (rng.random(), rng.random()), 1.0)
+        wanted = rearrange(given, remix(given.scene, other))
+        assert wanted == rearrange(given, remix(given.scene, other))
+        if given.strokes:
+            places = [[(s.x, s.y, s.radius) for s in p.strokes] for p in (given, wanted)]
+            assert places[0] == places[1]
+        if other.things and given.strokes:
+            assert wanted.strokes[-1].kind == other.things[0].kind
 
 
 def test_every_kind_has_words_and_plurals() -> None:

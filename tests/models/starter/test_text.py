@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bot.models.starter.grammar import SCOPES, Scene, Thing
+from bot.models.starter.grammar import ANYWHERE, SCOPES, Scene, Thing
 from bot.models.starter.text import ATTRIBUTES, Prompts, TextTrainer, attributes
 from bot.models.starter.tokens import learn_tokenizers
 
@@ -30,6 +30,10 @@ def test_attributes_tell_scenes_apart() -> None:
         Scene((Thing("cat", "red"),), style="pixel"),
         Scene((Thing("cat", "red"),), place="sea", time="night"),
         Scene((Thing("cat", "red"),), place="sea", time="day"),
+        Scene((), place="sea", time="night"),
+        Scene((), place=ANYWHERE, time="night"),
+        Scene((), place=ANYWHERE, time="day"),
+        Scene((), style="pixel"),
         Scene((Thing("cat", "red"), Thing("star", "blue")), relation="left"),
         Scene((Thing("star", "blue"), Thing("cat", "red")), relation="left"),
         Scene((Thing("cat", "red"), Thing("star", "blue")), relation="above"),

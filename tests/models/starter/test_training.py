@@ -178,6 +178,18 @@ def test_orthogonal_evens_singular_values() -> None:
     assert values.max() < 1.4
 
 
+def test_a_cpu_without_bfloat16_makes_matrices_orthogonal_in_full(monkeypatch: Any) -> None:
+    matrix = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    found = []
+    for native in (False, True):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=native: {"avx512_bf16": has})
+        found.append(orthogonal(matrix))
+        if not native:
+            wanted = orthogonal(matrix.double())
+    full, short = (float((own - wanted).abs().max()) for own in found)
+    assert full < 1e-5 < short
+
+
 def test_the_encoder_averages_exactly_and_the_decoder_learns() -> None:
     torch.manual_seed(0)
     vae = build_autoencoder()
