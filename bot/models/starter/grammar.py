@@ -93,7 +93,7 @@ def sample_scene(rng: random.Random, scope: Scope) -> Scene:
     if rng.random() < scope.bare:
         return sample_bare(rng)
     if kind < scope.landscapes:
-        place = rng.choice(words.PLACES[1:])
+        place = rng.choice((*words.PLACES[1:], ANYWHERE))
         thing = Thing(_kind(rng, scope), rng.choice(list(words.COLOURS)))
         return Scene((thing,), place=place, time=rng.choice(words.TIMES), style=style)
     background = rng.choice(list(words.COLOURS)) if rng.random() < 0.8 else None
@@ -113,13 +113,13 @@ def sample_scene(rng: random.Random, scope: Scope) -> Scene:
 
 def sample_bare(rng: random.Random) -> Scene:
     """Draw a scene without a thing: a landscape, a background or no more than a style."""
-    style = rng.choice(words.STYLES[1:]) if rng.random() < 0.6 else "flat"
-    if (what := rng.random()) < 0.45:
+    if (what := rng.random()) < 0.4:
+        return Scene((), style=rng.choice(words.STYLES[1:]))
+    style = rng.choice(words.STYLES[1:]) if rng.random() < 0.4 else "flat"
+    if what < 0.75:
         place = rng.choice((*words.PLACES[1:], ANYWHERE))
         return Scene((), place=place, time=rng.choice(words.TIMES), style=style)
-    if what < 0.7 or style == "flat":
-        return Scene((), background=rng.choice(list(words.COLOURS)), style=style)
-    return Scene((), style=style)
+    return Scene((), background=rng.choice(list(words.COLOURS)), style=style)
 
 
 CONTAINERS = ("circle", "square", "heart", "diamond")
@@ -217,7 +217,9 @@ def caption(scene: Scene, rng: random.Random, *, plain: bool = False) -> str:
         text = _article(phrase(scene.things[0], scene.size))
     if scene.relation:
         text += f" {pick(_RELATION_WORDS[scene.relation])} {_article(phrase(scene.things[1]))}"
-    if scene.place != "plain":
+    if scene.place == ANYWHERE:
+        text += _after(pick(words.MOMENT_PHRASES[scene.time]), " ")
+    elif scene.place != "plain":
         text += f" {pick(words.PLACE_WORDS[scene.place])}"
         text += _after(pick(words.TIME_WORDS[scene.time]), " ")
     elif scene.background:
@@ -263,7 +265,7 @@ def _bare_caption(
     style = pick(words.STYLE_WORDS[scene.style])
     change = "" if plain else rng.choice(_CHANGES)
     if scene.place == ANYWHERE:
-        moment = pick(words.MOMENT_WORDS[scene.time])
+        moment = pick(words.MOMENT_PHRASES[scene.time] + words.MOMENT_WORDS[scene.time])
         return change + moment + _after(style, ", ")
     if scene.place != "plain":
         landscape = pick(words.LANDSCAPE_WORDS[scene.place])

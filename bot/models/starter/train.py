@@ -127,6 +127,7 @@ def run_unet(options: argparse.Namespace) -> None:
         fall=options.fall,
         ramp=options.ramp,
         coarse=options.coarse,
+        average=options.average,
         report=options.report,
     )
     # Another seed after each checkpoint, or a stage would repeat the lessons of the last one.
@@ -266,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     unet.add_argument(
         "--coarse", type=float, default=0.0, help="share of steps rendered in a hurry"
+    )
+    unet.add_argument(
+        "--average", type=float, default=0.997, help="what the averaged weights keep of themselves"
     )
     unet.add_argument("--minutes", type=float, default=math.inf)
     unet.add_argument("--workers", type=int, default=0, help="processes that make the lessons")

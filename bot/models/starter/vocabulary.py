@@ -120,12 +120,13 @@ TIME_WORDS: dict[str, tuple[str, ...]] = {
     "sunset": ("at sunset", "at sunset", "at dusk", "in the evening"),
     "night": ("at night", "at night", "by night", "in the moonlight", "under the stars"),
 }
+MOMENT_PHRASES = {time: tuple(filter(None, phrases)) for time, phrases in TIME_WORDS.items()}
+"""A time of day without a place: the landscape is the source's."""
 MOMENT_WORDS: dict[str, tuple[str, ...]] = {
-    "day": ("by day", "day", "daytime", "in daylight", "morning", "on a sunny day"),
-    "sunset": ("at sunset", "sunset", "at dusk", "dusk", "evening", "in the evening"),
-    "night": ("at night", "night", "nighttime", "by night", "midnight", "in the moonlight"),
+    "day": ("day", "daytime", "morning"),
+    "sunset": ("sunset", "dusk", "evening"),
+    "night": ("night", "nighttime", "midnight"),
 }
-"""A time of day by itself: a remix keeps its source's landscape."""
 LANDSCAPE_WORDS: dict[str, tuple[str, ...]] = {
     "sea": ("the sea", "an ocean", "the beach", "a lake", "waves", "water"),
     "hills": ("hills", "green hills", "a meadow", "a field", "a landscape", "a valley", "grass"),
