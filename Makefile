@@ -14,8 +14,9 @@ demo: $(STAMP)  ## sandbox Discord, bot and starter model together, on localhost
 
 install: $(STAMP)  ## the bot and all its optional parts; the command is then .venv/bin/turbocord
 
+# Each of the three takes one thread for tensors: on a few cores, more would only wait for each other.
 test: $(STAMP)  ## the whole test suite, fast tests first; many wait for sockets, so three at a time
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 check: $(STAMP)  ## formatting, lint, types and known vulnerabilities
 	$(BIN)/ruff format --check .

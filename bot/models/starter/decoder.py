@@ -108,7 +108,7 @@ class DrawnCrops:
         prompts = [grammar.sample_scene(self.rng, self.scope) for _ in range(count)]
         noise = torch.randn(count, CHANNELS, LATENT_SIDE, LATENT_SIDE, generator=self.generator)
         numbers = layout_numbers(noise).tolist()
-        sources = prompts
+        sources = [grammar.alone(prompt) for prompt in prompts]
         if remix:
             sources = [self._source(prompt) for prompt in prompts]
             numbers = [[self.rng.random() for _ in range(2)] for _ in prompts]

@@ -80,7 +80,12 @@ HOME = "hills"
 
 
 def held_out(scene: Scene) -> bool:
-    """Tell whether the scene's combination of things and background is kept out of training."""
+    """Tell whether the scene's combination of things and background is kept out of training.
+
+    Without a thing there is nothing to combine: "make it neon" is a lesson like any other.
+    """
+    if not scene.things:
+        return False
     parts = [f"{thing.colour} {thing.kind}" for thing in scene.things]
     parts += [str(scene.relation), str(scene.count), str(scene.background), scene.place]
     return hashlib.sha256("|".join(parts).encode()).digest()[0] % 10 == 0
@@ -117,9 +122,19 @@ def sample_bare(rng: random.Random) -> Scene:
         return Scene((), style=rng.choice(words.STYLES[1:]))
     style = rng.choice(words.STYLES[1:]) if rng.random() < 0.4 else "flat"
     if what < 0.75:
-        place = rng.choice((*words.PLACES[1:], ANYWHERE))
+        place = ANYWHERE if rng.random() < 0.4 else rng.choice(words.PLACES[1:])
         return Scene((), place=place, time=rng.choice(words.TIMES), style=style)
     return Scene((), background=rng.choice(list(words.COLOURS)), style=style)
+
+
+def alone(prompt: Scene) -> Scene:
+    """Return what a prompt draws where there is no picture for it to change.
+
+    One that names no more than a style draws what a word nobody taught does, in that style.
+    """
+    if prompt.things or prompt.background or prompt.place != "plain":
+        return prompt
+    return replace(prompt, things=(Thing(UNKNOWN, words.KINDS[UNKNOWN]),))
 
 
 CONTAINERS = ("circle", "square", "heart", "diamond")

@@ -97,13 +97,13 @@ class LessonMaker:
             kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
             timestep = LAST if kind in ("draw", "retouch") else self._timestep()
             later.append(self.rng.choice(_SECOND) if kind == "retouch" else LAST)
-            source = prompt
+            drawn = source = grammar.alone(prompt)
             if timestep == LAST:
                 numbers = from_noise[i].tolist()
             if kind == "draw":
                 # Strength 1 leaves a trace of its source in the noise: it must not matter.
                 has_source[i] = float(self.rng.random() < 0.2)
-                source = self.scene() if has_source[i] else prompt
+                source = self.scene() if has_source[i] else drawn
             elif kind != "retouch":
                 has_source[i] = 1.0
             if kind == "remix":
@@ -115,7 +115,7 @@ class LessonMaker:
             painting = arrange(source, numbers, self.spread)
             given.append(painting)
             if kind == "draw":
-                painting = arrange(prompt, numbers, self.spread)
+                painting = arrange(drawn, numbers, self.spread)
             elif kind == "remix" and timestep >= KEEP:
                 painting = rearrange(painting, grammar.remix(painting.scene, prompt))
             targets.append(painting)

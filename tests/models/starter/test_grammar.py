@@ -14,6 +14,7 @@ from bot.models.starter.grammar import (
     SCOPES,
     Scene,
     Thing,
+    alone,
     caption,
     held_out,
     remix,
@@ -128,3 +129,14 @@ def test_every_kind_has_words_and_plurals() -> None:
     assert words.plural("fish") == "fish"
     assert words.plural("daisy") == "daisies"
     assert words.plural("cat") == "cats"
+
+
+def test_a_style_alone_draws_what_a_word_nobody_taught_does() -> None:
+    neon = Scene((), style="neon")
+    assert alone(neon) == Scene((Thing("smiley", "yellow"),), style="neon")
+    for prompt in (
+        Scene((), background="pink"),
+        Scene((), place="sea"),
+        Scene((Thing("cat", "red"),)),
+    ):
+        assert alone(prompt) is prompt
