@@ -108,7 +108,7 @@ class LessonMaker:
                 has_source[i] = 1.0
             if kind == "remix":
                 source = self.scene()
-                if self.plan.scope.bare and self.rng.random() < 0.5:
+                if self.plan.scope.bare and self.rng.random() < 0.65:
                     prompt = grammar.sample_bare(self.rng)
             elif kind == "photo":
                 photo_rows[i] = prompt
