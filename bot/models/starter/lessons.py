@@ -34,6 +34,8 @@ _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 _SECOND = (499, 499, 666, 749)
 """The second timestep of two (twice as often), three and four steps."""
+_NEXT = {499: 249, 666: 333, 749: 499}
+"""Where a remix that began at a timestep goes on: with four steps, three and four."""
 
 
 class Lessons(NamedTuple):
@@ -61,6 +63,7 @@ class Plan:
     spread: float = 0.0
     draw: float = 0.6
     retouch: float = 0.0
+    """Share of lessons from what the UNet draws; above 0 remixes have some of theirs, too."""
     remix: float = 0.15
     photo: float = 0.08
     middle: float = 0.0
@@ -96,7 +99,7 @@ class LessonMaker:
             prompt = self.scene()
             kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
             timestep = LAST if kind in ("draw", "retouch") else self._timestep()
-            later.append(self.rng.choice(_SECOND) if kind == "retouch" else LAST)
+            later.append(self._later(kind, timestep))
             drawn = source = grammar.alone(prompt)
             if timestep == LAST:
                 numbers = from_noise[i].tolist()
@@ -167,6 +170,18 @@ class LessonMaker:
         if self.rng.random() < self.plan.middle:
             return MIDDLE
         return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
+
+    def _later(self, kind: str, timestep: int) -> int:
+        """Return the timestep to step to first, or LAST.
+
+        An ancestral step takes along a part of what the UNet has taken away: from 499 to 249, a
+        tenth. After a remix that is its source, which would show as a ghost.
+        """
+        if kind == "retouch":
+            return self.rng.choice(_SECOND)
+        if kind == "remix" and self.plan.retouch and self.rng.random() < 0.5:
+            return _NEXT.get(timestep, LAST)
+        return LAST
 
     def _photos(
         self,

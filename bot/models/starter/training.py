@@ -203,7 +203,7 @@ def train(
         kinds = {
             "draw": (own.timesteps == LAST) & ~retouched,
             "retouch": retouched,
-            "other": own.timesteps < LAST,
+            "other": (own.timesteps < LAST) & ~retouched,
         }
         for name, rows in kinds.items():
             errors[name].append(

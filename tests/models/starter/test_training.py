@@ -127,6 +127,16 @@ def test_what_the_unet_drew_is_retouched_from_a_later_step(monkeypatch: Any) -> 
     assert ((spread - 1).abs() < 0.15).all()
 
 
+def test_remixes_are_retouched_where_drawings_are() -> None:
+    def laters(retouch: float) -> set[int]:
+        plan = Plan(SCOPES["full"], draw=0.0, retouch=retouch, remix=1.0, middle=1.0)
+        lessons = LessonMaker(plan, seed=0).batch(24, (16, 16))
+        return set(lessons.later[lessons.timesteps == 499].tolist())
+
+    assert laters(0.05) == {249, LAST}
+    assert laters(0.0) == {LAST}
+
+
 def test_workers_make_lessons_of_their_own_and_hear_how_wide_layouts_are() -> None:
     alone, own = stream(), stream(workers=2)
     own.spread = alone.spread = 0.0
