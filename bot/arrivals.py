@@ -41,7 +41,7 @@ class Arrivals:
         self.store = store
         self.repeated = 0
         self.undecided = 0
-        self._patience_seconds = patience_seconds
+        self.patience_seconds = patience_seconds
         self._seen: OrderedDict[int, None] = OrderedDict()
         self._waiting: dict[int, asyncio.Future[bool]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class Arrivals:
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask(), name="arrivals")
         try:
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self.patience_seconds):
                 return await future
         except TimeoutError:
             self.undecided += 1

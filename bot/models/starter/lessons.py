@@ -136,8 +136,8 @@ class LessonMaker:
         # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
         # The stairs of pixel art are small beside all else, and are what it is known by.
         emphasis = [
-            (2.0 if timestep < KEEP else 1.0) * (2.0 if target.scene.style == "pixel" else 1.0)
-            for timestep, target in zip(timesteps, targets, strict=True)
+            (2.0 if min(at, then) < KEEP else 1.0) * (2.0 if target.scene.style == "pixel" else 1.0)
+            for at, then, target in zip(timesteps, later, targets, strict=True)
         ]
         weight = weight * torch.tensor(emphasis).view(-1, 1, 1, 1)
         told = torch.tensor([attributes(prompt) for prompt in prompts])
@@ -179,7 +179,7 @@ class LessonMaker:
         """
         if kind == "retouch":
             return self.rng.choice(_SECOND)
-        if kind == "remix" and self.plan.retouch and self.rng.random() < 0.5:
+        if kind == "remix" and self.plan.retouch and self.rng.random() < 0.6:
             return _NEXT.get(timestep, LAST)
         return LAST
 
