@@ -10,11 +10,12 @@ from bot.models.starter.layout import HORIZON, Painting
 from bot.models.starter.shapes import disc, union
 from bot.models.starter.vocabulary import Rgb
 
-_SKIES: dict[str, tuple[Rgb, Rgb]] = {
+SKIES: dict[str, tuple[Rgb, Rgb]] = {
     "day": ((0.33, 0.64, 0.95), (0.78, 0.91, 0.99)),
     "sunset": ((0.40, 0.20, 0.50), (0.99, 0.60, 0.30)),
     "night": ((0.03, 0.04, 0.15), (0.12, 0.15, 0.38)),
 }
+"""Each time's sky, at the top and at the horizon."""
 _GROUNDS: dict[str, Rgb] = {
     "sea": (0.10, 0.42, 0.70),
     "hills": (0.36, 0.70, 0.26),
@@ -49,7 +50,7 @@ def backdrop(painting: Painting, x: torch.Tensor, y: torch.Tensor, pixel: float)
     scene = painting.scene
     if scene.place == "plain":
         return _fill(painting.background, x)
-    top, bottom = _SKIES[scene.time]
+    top, bottom = SKIES[scene.time]
     reach = ((y - y.min()) / (HORIZON - float(y.min()))).clamp(0, 1)
     canvas = torch.lerp(_fill(top, x), _fill(bottom, x), reach)
     if scene.time == "night":

@@ -20,16 +20,15 @@ import torch
 from bot.models.starter import grammar, photos
 from bot.models.starter.grammar import Scene, Scope
 from bot.models.starter.layout import arrange, layout_numbers, rearrange
-from bot.models.starter.render import INK, render
+from bot.models.starter.render import render
 from bot.models.starter.text import attributes
 from bot.models.starter.unet import CHANNELS, SCALE, sigmas
-from bot.models.starter.vocabulary import COLOURS, PAPER
 
-KEEP = 400
+KEEP = 300
 """Timesteps below this give the source back, whatever the prompt says."""
 LAST = 999
-MIDDLE = 499
-"""Where a remix of two steps at half strength has its only one."""
+MIDDLE = (333, 499, 499)
+"""Where a remix of three steps at half strength begins, and one of two or four steps."""
 _USUAL = (249, 333, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 _SECOND = (499, 499, 666, 749)
@@ -67,7 +66,7 @@ class Plan:
     remix: float = 0.15
     photo: float = 0.08
     middle: float = 0.0
-    """Share of noised lessons at MIDDLE; the others are spread over all timesteps."""
+    """Share of noised lessons in the MIDDLE; the others are spread over all timesteps."""
     shapes: tuple[tuple[int, int], ...] = ((64, 64),)
 
 
@@ -111,9 +110,9 @@ class LessonMaker:
                 has_source[i] = 1.0
             if kind == "remix":
                 source = self.scene()
-                if self.plan.scope.bare and self.rng.random() < 0.65:
-                    prompt = grammar.sample_bare(self.rng)
-            elif kind == "photo":
+            if kind in ("remix", "photo") and self.plan.scope.bare and self.rng.random() < 0.65:
+                prompt = grammar.sample_bare(self.rng)
+            if kind == "photo":
                 photo_rows[i] = prompt
             painting = arrange(source, numbers, self.spread)
             given.append(painting)
@@ -168,7 +167,7 @@ class LessonMaker:
 
     def _timestep(self) -> int:
         if self.rng.random() < self.plan.middle:
-            return MIDDLE
+            return self.rng.choice(MIDDLE)
         return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
 
     def _later(self, kind: str, timestep: int) -> int:
@@ -193,16 +192,9 @@ class LessonMaker:
         index = list(rows)
         pictures = photos.photo_like(len(index), before.shape[2], before.shape[3], self.generator)
         before[index] = pictures
-        dark, light = [], []
-        for scene in rows.values():
-            background = COLOURS[scene.background] if scene.background else PAPER
-            thing = COLOURS[scene.things[0].colour] if scene.things else INK
-            pair = sorted((background, thing), key=sum)
-            dark.append(pair[0])
-            light.append(pair[1])
-        tinted = photos.tint(pictures, torch.tensor(dark), torch.tensor(light))
+        recoloured = photos.recolour(pictures, list(rows.values()))
         keep = torch.tensor([timesteps[i] < KEEP for i in index]).view(-1, 1, 1, 1)
-        wanted[index] = torch.where(keep, pictures, tinted)
+        wanted[index] = torch.where(keep, pictures, recoloured)
 
 
 def _weight(pictures: torch.Tensor) -> torch.Tensor:

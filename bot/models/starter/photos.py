@@ -5,8 +5,15 @@ They stand for members' photographs where the model learns to keep a source it c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+
+from bot.models.starter.backdrop import SKIES
+from bot.models.starter.grammar import Scene
+from bot.models.starter.render import INK
+from bot.models.starter.vocabulary import COLOURS, PAPER, Rgb
 
 
 def photo_like(count: int, height: int, width: int, generator: torch.Generator) -> torch.Tensor:
@@ -52,13 +59,37 @@ def _fractal(
     return total * 0.9
 
 
-def tint(picture: torch.Tensor, dark: torch.Tensor, light: torch.Tensor) -> torch.Tensor:
-    """Return `picture` (n, 3, h, w) halfway to a duotone of two colours (n, 3), by brightness."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=picture.device).view(1, 3, 1, 1)
-    brightness = (picture * weights).sum(dim=1, keepdim=True).expand_as(picture)
-    duotone = torch.lerp(
-        dark[:, :, None, None].expand_as(picture),
-        light[:, :, None, None].expand_as(picture),
-        brightness,
+def recolour(pictures: torch.Tensor, prompts: Sequence[Scene]) -> torch.Tensor:
+    """Return `pictures` (n, 3, h, w) in two colours of each one's prompt, by brightness.
+
+    A prompt names a ground, a thing or a landscape's light; one that names none leaves its picture.
+    """
+    pairs = [_colours(prompt) for prompt in prompts]
+    dark, light = (
+        torch.tensor([pair[i] if pair else (0.0,) * 3 for pair in pairs]).to(pictures)
+        for i in range(2)
     )
-    return 0.4 * picture + 0.6 * duotone
+    luma = torch.tensor([0.299, 0.587, 0.114]).to(pictures).view(1, 3, 1, 1)
+    brightness = (pictures * luma).sum(dim=1, keepdim=True)
+    spread, mean = torch.std_mean(brightness, dim=(2, 3), keepdim=True)
+    # A dim or a hazy picture shows as much as any other.
+    share = torch.sigmoid(2.5 * (brightness - mean) / spread.clamp(min=0.03))
+    duotone = torch.lerp(dark[:, :, None, None], light[:, :, None, None], share.expand_as(pictures))
+    named = torch.tensor([pair is not None for pair in pairs], device=pictures.device)
+    return torch.where(named.view(-1, 1, 1, 1), duotone, pictures)
+
+
+def _colours(prompt: Scene) -> tuple[Rgb, Rgb] | None:
+    """Return the darker and the lighter colour that a prompt names, or None."""
+    thing = COLOURS[prompt.things[0].colour] if prompt.things else None
+    if prompt.place != "plain":
+        top, bottom = SKIES[prompt.time]
+        pair = (top, thing or bottom)
+    elif prompt.background:
+        ground = COLOURS[prompt.background]
+        pair = (ground, thing or (INK if sum(ground) > 1.5 else PAPER))
+    elif thing:
+        pair = (PAPER, thing)
+    else:
+        return None
+    return (pair[0], pair[1]) if sum(pair[0]) < sum(pair[1]) else (pair[1], pair[0])

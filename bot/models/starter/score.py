@@ -164,7 +164,7 @@ def score_remix(
     return {name: sum(own) / len(own) for name, own in totals.items()}
 
 
-CHANGES = ((2, 0.5), (4, 0.5), (4, 0.75))
+CHANGES = ((2, 0.5), (3, 0.5), (4, 0.5), (4, 0.75))
 """Steps and strengths at which remixes are read."""
 
 

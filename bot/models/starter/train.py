@@ -258,7 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     unet.add_argument(
         "--remix", type=float, default=0.45, help="share of the other lessons with a new prompt"
     )
-    unet.add_argument("--middle", type=float, default=0.0, help="share of those at timestep 499")
+    unet.add_argument(
+        "--middle", type=float, default=0.0, help="share of those where half a strength begins"
+    )
     unet.add_argument(
         "--fall", type=float, default=0.3, help="share of steps over which rate falls"
     )

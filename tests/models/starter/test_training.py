@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -16,7 +17,7 @@ from bot.models.starter.decoder import DecoderTrainer, DrawnCrops, RenderedCrops
 from bot.models.starter.export import export, unpack
 from bot.models.starter.grammar import SCOPES
 from bot.models.starter.layout import layout_numbers
-from bot.models.starter.lessons import KEEP, LAST, LessonMaker, Plan
+from bot.models.starter.lessons import KEEP, LAST, MIDDLE, LessonMaker, Plan
 from bot.models.starter.muon import orthogonal
 from bot.models.starter.render import render
 from bot.models.starter.stream import LessonStream
@@ -31,6 +32,7 @@ from bot.models.starter.unet import (
     predict_x0,
     sigmas,
 )
+from bot.request import effective_steps
 
 PLAN = Plan(SCOPES["full"], spread=0.5, draw=0.5, shapes=((16, 16), (24, 16)))
 PACE = Pace(steps=2)
@@ -162,6 +164,18 @@ def test_lessons_below_keep_give_the_source_back() -> None:
     spread = (lessons.sigma.square() + 1).sqrt()
     rest = (lessons.noisy * spread - lessons.wanted) / lessons.sigma
     assert abs(float(rest[kept].std()) - 1) < 0.05
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_half_a_strength_changes_the_source_and_three_tenths_do_not(steps: int) -> None:
+    def first(steps: int, strength: float) -> int:
+        steps = effective_steps(steps, strength)
+        scheduler = build_noise_scheduler()
+        scheduler.set_timesteps(steps)
+        return int(scheduler.timesteps[-int(steps * strength)])
+
+    assert first(steps, 0.3) < KEEP <= first(steps, 0.5)
+    assert first(steps, 0.5) in MIDDLE
 
 
 def test_lessons_of_pure_noise_come_at_the_last_timestep() -> None:
