@@ -22,7 +22,7 @@ from bot.models.starter.text import HIDDEN, attributes
 from bot.models.starter.unet import CHANNELS, LATENT_SIDE, SCALE, ancestral_step, predict_x0, sigmas
 
 FACTOR = 8
-_VISITED = ((LAST,), (LAST, 499), (LAST, 499), (LAST, 666, 333), (LAST, 749, 499, 249))
+_VISITED = ((LAST,), (LAST, 499), (LAST, 499), (LAST, 666, 332), (LAST, 749, 499, 249))
 """Timesteps of one to four steps; two are the usual number, and leave a remix only one of them."""
 
 Crops = tuple[torch.Tensor, torch.Tensor]

@@ -27,13 +27,13 @@ from bot.models.starter.unet import CHANNELS, SCALE, sigmas
 KEEP = 300
 """Timesteps below this give the source back, whatever the prompt says."""
 LAST = 999
-MIDDLE = (333, 499, 499)
+MIDDLE = (332, 499, 499)
 """Where a remix of three steps at half strength begins, and one of two or four steps."""
-_USUAL = (249, 333, 499, 666, 749)
+_USUAL = (249, 332, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
 _SECOND = (499, 499, 666, 749)
 """The second timestep of two (twice as often), three and four steps."""
-_NEXT = {499: 249, 666: 333, 749: 499}
+_NEXT = {499: 249, 666: 332, 749: 499}
 """Where a remix that began at a timestep goes on: with four steps, three and four."""
 
 
