@@ -31,17 +31,22 @@ MIDDLE = (332, 499, 499)
 """Where a remix of three steps at half strength begins, and one of two or four steps."""
 _USUAL = (249, 332, 499, 666, 749)
 """Timesteps that one to four steps visit after the first."""
-_SECOND = (499, 499, 666, 749)
-"""The second timestep of two (twice as often), three and four steps."""
-_NEXT = {499: 249, 666: 332, 749: 499}
-"""Where a remix that began at a timestep goes on: with four steps, three and four."""
+_WAYS = {
+    LAST: ((499,), (499,), (666,), (666, 332), (749,), (749, 499), (749, 499, 249)),
+    749: ((499,), (499, 249)),
+    666: ((332,),),
+    499: ((249,),),
+}
+"""Which timesteps may follow one before a lesson: those of two steps, twice as often, and of three
+and four; of remixes, those of three and four."""
+_LONGEST = 3
 
 
 class Lessons(NamedTuple):
     """One batch: `noisy` is what the UNet sees, `wanted` the latents it should stand for.
 
-    Where `later` is below LAST, the UNet is to take a step from `noisy` to that timestep first, and
-    the lesson begins there.
+    `later` (n, 3) are timesteps, LAST where there are none: the UNet is to take a step from `noisy`
+    to each of them first, and the lesson begins at the last of them.
     """
 
     noisy: torch.Tensor
@@ -98,7 +103,8 @@ class LessonMaker:
             prompt = self.scene()
             kind, numbers = self._kind(), torch.rand(2, generator=self.generator).tolist()
             timestep = LAST if kind in ("draw", "retouch") else self._timestep()
-            later.append(self._later(kind, timestep))
+            way = self._way(kind, timestep)
+            later.append((*way, *(LAST,) * (_LONGEST - len(way))))
             drawn = source = grammar.alone(prompt)
             if timestep == LAST:
                 numbers = from_noise[i].tolist()
@@ -135,8 +141,8 @@ class LessonMaker:
         # Errors are smallest where the source is nearly clean, and matter most: a remix shows them.
         # The stairs of pixel art are small beside all else, and are what it is known by.
         emphasis = [
-            (2.0 if min(at, then) < KEEP else 1.0) * (2.0 if target.scene.style == "pixel" else 1.0)
-            for at, then, target in zip(timesteps, later, targets, strict=True)
+            (2.0 if min(at, *way) < KEEP else 1.0) * (2.0 if target.scene.style == "pixel" else 1.0)
+            for at, way, target in zip(timesteps, later, targets, strict=True)
         ]
         weight = weight * torch.tensor(emphasis).view(-1, 1, 1, 1)
         told = torch.tensor([attributes(prompt) for prompt in prompts])
@@ -170,17 +176,16 @@ class LessonMaker:
             return self.rng.choice(MIDDLE)
         return self.rng.choice(_USUAL) if self.rng.random() < 0.5 else self.rng.randint(20, 950)
 
-    def _later(self, kind: str, timestep: int) -> int:
-        """Return the timestep to step to first, or LAST.
+    def _way(self, kind: str, timestep: int) -> tuple[int, ...]:
+        """Return the timesteps to step to first.
 
         An ancestral step takes along a part of what the UNet has taken away: from 499 to 249, a
         tenth. After a remix that is its source, which would show as a ghost.
         """
-        if kind == "retouch":
-            return self.rng.choice(_SECOND)
-        if kind == "remix" and self.plan.retouch and self.rng.random() < 0.6:
-            return _NEXT.get(timestep, LAST)
-        return LAST
+        changes = kind in ("remix", "photo") and self.plan.retouch and self.rng.random() < 0.6
+        if (kind == "retouch" or changes) and timestep in _WAYS:
+            return self.rng.choice(_WAYS[timestep])
+        return ()
 
     def _photos(
         self,

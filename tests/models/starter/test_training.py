@@ -107,22 +107,33 @@ def test_what_the_unet_drew_is_retouched_from_a_later_step(monkeypatch: Any) -> 
     own = trainer()
     plan = Plan(SCOPES["full"], spread=0.5, draw=0.4, retouch=0.6, shapes=((16, 16),))
     lessons = LessonMaker(plan, seed=0).batch(8, (16, 16))
-    later = lessons.later < LAST
+    later = (lessons.later < LAST).any(dim=1)
     assert 0 < later.sum() < 8
     assert (lessons.timesteps == LAST).all()
+    ends = lessons.later.amin(dim=1)
     # What is asked for is the picture that the noise of the first step stands for.
     seen: list[Any] = []
     monkeypatch.setattr(own, "stepper", lambda inputs, _: seen.append(inputs) or torch.zeros(8))
 
-    def draws_what_is_wanted(noisy: torch.Tensor, *_: Any, **__: Any) -> list[torch.Tensor]:
-        sigma = lessons.sigma[later]
-        return [(noisy - lessons.wanted[later] * (sigma.square() + 1).sqrt()) / sigma]
+    steps: list[int] = []
+
+    def draws_what_is_wanted(
+        noisy: torch.Tensor, timesteps: torch.Tensor, **_: Any
+    ) -> list[torch.Tensor]:
+        rows = (lessons.later < LAST)[:, len(steps)]
+        sigma = sigmas()[timesteps.long()].view(-1, 1, 1, 1)
+        before = torch.cat((lessons.timesteps[:, None], lessons.later), dim=1)[rows, len(steps)]
+        assert torch.equal(timesteps, before)
+        steps.append(len(noisy))
+        return [(noisy - lessons.wanted[rows] * (sigma.square() + 1).sqrt()) / sigma]
 
     monkeypatch.setattr(own.averaged, "forward", draws_what_is_wanted)
     own.step(lessons, 0.02)
     (inputs,) = seen
-    assert torch.equal(inputs.timesteps[later], lessons.later[later].float())
-    assert torch.equal(inputs.sigma.flatten()[later], sigmas()[lessons.later[later]])
+    assert steps == [int(count) for count in (lessons.later < LAST).sum(dim=0) if count]
+    assert len(steps) > 1
+    assert torch.equal(inputs.timesteps[later], ends[later].float())
+    assert torch.equal(inputs.sigma.flatten()[later], sigmas()[ends[later]])
     assert torch.equal(inputs.noisy[~later], lessons.noisy[~later])
     noise = inputs.noisy[later] * (inputs.sigma[later].square() + 1).sqrt() - lessons.wanted[later]
     spread = (noise / inputs.sigma[later]).std(dim=(1, 2, 3))
@@ -130,13 +141,14 @@ def test_what_the_unet_drew_is_retouched_from_a_later_step(monkeypatch: Any) -> 
 
 
 def test_remixes_are_retouched_where_drawings_are() -> None:
-    def laters(retouch: float) -> set[int]:
-        plan = Plan(SCOPES["full"], draw=0.0, retouch=retouch, remix=1.0, middle=1.0)
+    def laters(retouch: float, **shares: float) -> set[int]:
+        plan = Plan(SCOPES["full"], draw=0.0, retouch=retouch, middle=1.0, **shares)
         lessons = LessonMaker(plan, seed=0).batch(24, (16, 16))
-        return set(lessons.later[lessons.timesteps == 499].tolist())
+        return set(lessons.later[lessons.timesteps == 499][:, 0].tolist())
 
-    assert laters(0.05) == {249, LAST}
-    assert laters(0.0) == {LAST}
+    assert laters(0.05, remix=1.0) == {249, LAST}
+    assert laters(0.05, remix=0.0, photo=1.0) == {249, LAST}
+    assert laters(0.0, remix=1.0) == {LAST}
 
 
 def test_workers_make_lessons_of_their_own_and_hear_how_wide_layouts_are() -> None:
