@@ -1,4 +1,4 @@
-"""Pictures that are nothing like the grammar's: fractal light, gradients, blurred shapes.
+"""Pictures that are nothing like the grammar's: fractal light, gradients, shapes upon shapes.
 
 They stand for members' photographs where the model learns to keep a source it cannot name.
 """
@@ -42,7 +42,40 @@ def photo_like(count: int, height: int, width: int, generator: torch.Generator) 
         cover = torch.sigmoid((1 - reach) * blur).expand(-1, 3, -1, -1)
         lit = colours[:, i] * (0.6 + 0.6 * detail)
         picture = torch.lerp(picture, lit, cover)
+    leafy = _leaves(picture, generator)
+    picture = torch.where(uniform(count, 1, 1, 1) < 0.6, leafy, picture)
+    # Photographs are seldom as colourful as chance is.
+    gray = picture.mean(dim=1, keepdim=True).expand_as(picture)
+    picture = torch.lerp(picture, gray, 0.7 * uniform(count, 1, 1, 1).expand_as(picture))
     return (picture + 0.06 * (detail - 0.5)).clamp(0, 1)
+
+
+def _leaves(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return `picture` under boxes and ellipses, small ones the most, as things cover each other.
+
+    Lee, Mumford and Huang, "Occlusion Models for Natural Images", 2001.
+    """
+    count, _, height, width = picture.shape
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator)
+
+    y = torch.linspace(0, 1, height).view(1, 1, -1, 1)
+    x = torch.linspace(0, 1, width).view(1, 1, 1, -1)
+    for _ in range(24):
+        reach = 0.02 / (0.04 + 0.96 * uniform(count, 1, 1, 1))
+        tall = 2 ** (3 * uniform(count, 1, 1, 1) - 1.5)
+        across = ((x - uniform(count, 1, 1, 1)) / (reach / tall)).abs()
+        down = ((y - uniform(count, 1, 1, 1)) / (reach * tall)).abs()
+        box = uniform(count, 1, 1, 1) < 0.5
+        inside = torch.where(box, torch.maximum(across, down), torch.hypot(across, down)) < 1
+        # A leaf is a shade of what it covers, or of another colour.
+        colour = torch.lerp(
+            uniform(count, 3, 1, 1), uniform(count, 1, 1, 1).expand(-1, 3, 1, 1), 0.5
+        )
+        leaf = torch.lerp(picture, colour, 0.4 + 0.6 * uniform(count, 1, 1, 1).expand_as(picture))
+        picture = torch.where(inside, leaf * (0.85 + 0.3 * down.clamp(max=1)), picture)
+    return picture
 
 
 def _fractal(
