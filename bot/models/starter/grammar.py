@@ -162,9 +162,22 @@ def remix(scene: Scene, other: Scene) -> Scene:
     things = [other.things[min(i, len(other.things) - 1)] for i in range(len(scene.things))]
     if scene.relation == "inside":
         things[1] = _outer(scene, other, things)
+    relation = _relation(scene.relation, other.relation)
     return replace(
-        other, things=tuple(things), count=scene.count, relation=scene.relation, size=scene.size
+        other, things=tuple(things), count=scene.count, relation=relation, size=scene.size
     )
+
+
+def _relation(own: str | None, other: str | None) -> str | None:
+    """Return how a remix's first thing stands to its second, where the source's two are.
+
+    A picture does not show which of its two its prompt named first. So the new prompt says it, and
+    where it does not, the first thing is above or on the left.
+    """
+    for axis in (("above", "below"), ("left", "right")):
+        if own in axis:
+            return other if other in axis else axis[0]
+    return own
 
 
 def _changed(scene: Scene, other: Scene) -> Scene:

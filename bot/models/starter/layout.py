@@ -99,9 +99,10 @@ def rearrange(painting: Painting, scene: Scene) -> Painting:
     if not painting.strokes:
         return arrange(scene, (0.5, 0.5), 0.0)
     things = reversed(scene.things) if scene.relation else scene.things * len(painting.strokes)
+    turned = scene.relation != painting.scene.relation
     strokes = tuple(
         replace(stroke, kind=thing.kind, colour=COLOURS[thing.colour])
-        for stroke, thing in zip(painting.strokes, things, strict=True)
+        for stroke, thing in zip(painting.strokes[:: -1 if turned else 1], things, strict=True)
     )
     return _painting(scene, strokes)
 
