@@ -70,6 +70,8 @@ SCOPES: dict[str, Scope] = {
         styles=(*words.STYLES[1:], "pixel"),
         bare=0.05,
     ),
+    # Remixes of two things by two others.
+    "pairs": Scope(counts=0.1, relations=0.6, landscapes=0.15, sizes=0.3),
 }
 
 

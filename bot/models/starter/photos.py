@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from bot.models.starter.backdrop import SKIES
 from bot.models.starter.grammar import Scene
-from bot.models.starter.render import INK
+from bot.models.starter.render import BLOCK, INK, blocks, wash
 from bot.models.starter.vocabulary import COLOURS, PAPER, Rgb
 
 
@@ -95,7 +95,8 @@ def _fractal(
 def recolour(pictures: torch.Tensor, prompts: Sequence[Scene]) -> torch.Tensor:
     """Return `pictures` (n, 3, h, w) in two colours of each one's prompt, by brightness.
 
-    A prompt names a ground, a thing or a landscape's light; one that names none leaves its picture.
+    A prompt names a ground, a thing or a landscape's light; one that names none leaves the colours.
+    Its style pales or darkens the picture as it does our own grounds, or makes blocks of it.
     """
     pairs = [_colours(prompt) for prompt in prompts]
     dark, light = (
@@ -109,7 +110,15 @@ def recolour(pictures: torch.Tensor, prompts: Sequence[Scene]) -> torch.Tensor:
     share = torch.sigmoid(2.5 * (brightness - mean) / spread.clamp(min=0.03))
     duotone = torch.lerp(dark[:, :, None, None], light[:, :, None, None], share.expand_as(pictures))
     named = torch.tensor([pair is not None for pair in pairs], device=pictures.device)
-    return torch.where(named.view(-1, 1, 1, 1), duotone, pictures)
+    drawn = torch.where(named.view(-1, 1, 1, 1), duotone, pictures)
+    styled = [wash(own, prompt.style) for own, prompt in zip(drawn, prompts, strict=True)]
+    size = min(pictures.shape[2:]) // BLOCK
+    return torch.stack(
+        [
+            blocks(own, size) if prompt.style == "pixel" else own
+            for own, prompt in zip(styled, prompts, strict=True)
+        ]
+    )
 
 
 def _colours(prompt: Scene) -> tuple[Rgb, Rgb] | None:

@@ -57,15 +57,19 @@ def render(
             canvas[rows] = _draw(canvas[rows], kind, strokes, styles, x, y, pixel)
     for i, painting in enumerate(paintings):
         if painting.scene.style == "pixel":
-            canvas[i] = _blocks(canvas[i], round(min(h, w) / side) // BLOCK)
+            canvas[i] = blocks(canvas[i], round(min(h, w) / side) // BLOCK)
     return F.avg_pool2d(canvas, supersample) if supersample > 1 else canvas
 
 
 def _backdrop(painting: Painting, x: torch.Tensor, y: torch.Tensor, pixel: float) -> torch.Tensor:
-    canvas = backdrop(painting, x, y, pixel)
-    if painting.scene.style == "watercolour":
+    return wash(backdrop(painting, x, y, pixel), painting.scene.style)
+
+
+def wash(canvas: torch.Tensor, style: str) -> torch.Tensor:
+    """Return a ground (3, h, w) in the paler or darker colours that a style gives it."""
+    if style == "watercolour":
         return canvas * 0.55 + 0.45 * _column(CREAM, canvas)
-    if painting.scene.style == "neon":
+    if style == "neon":
         return canvas * 0.25 + 0.75 * _column(NIGHT, canvas)
     return canvas
 
@@ -142,8 +146,11 @@ def luminance(colour: Rgb) -> float:
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
-def _blocks(canvas: torch.Tensor, size: int) -> torch.Tensor:
-    """Replace each block of `size` pixels by its mean; sizes that leave a rest keep it."""
+def blocks(canvas: torch.Tensor, size: int) -> torch.Tensor:
+    """Return `canvas` (3, h, w) with each block of `size` pixels replaced by its mean.
+
+    Sizes that leave a rest keep it.
+    """
     if size < 2:
         return canvas
     _, h, w = canvas.shape

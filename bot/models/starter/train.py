@@ -101,7 +101,7 @@ def run_unet(options: argparse.Namespace) -> None:
         draw=options.draw,
         retouch=options.retouch,
         remix=options.remix * others,
-        photo=0.2 * others,
+        photo=options.photo * others,
         middle=options.middle,
         shapes=SHAPES if options.sizes else SHAPES[:1],
     )
@@ -257,6 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     unet.add_argument(
         "--remix", type=float, default=0.45, help="share of the other lessons with a new prompt"
+    )
+    unet.add_argument(
+        "--photo", type=float, default=0.2, help="share of those from outside the grammar"
     )
     unet.add_argument(
         "--middle", type=float, default=0.0, help="share of those where half a strength begins"

@@ -26,12 +26,22 @@ def test_dark_and_light_become_the_prompts_colours(contrast: tuple[float, float]
     assert torch.allclose(drawn[:, 0, 7], torch.tensor(COLOURS["white"]), atol=0.1)
 
 
-def test_a_moment_gives_its_light_and_a_style_changes_no_colour() -> None:
-    prompts = [Scene((), place=ANYWHERE, time="night"), Scene((), style="neon")]
+def test_a_moment_gives_its_light_and_an_outline_changes_no_colour() -> None:
+    prompts = [Scene((), place=ANYWHERE, time="night"), Scene((), style="outlined")]
     night, styled = photos.recolour(photo().repeat(2, 1, 1, 1), prompts)
     assert night.mean() < 0.2
     assert night[2].mean() > 2 * night[0].mean()
     assert torch.equal(styled, photo()[0])
+
+
+def test_a_style_alone_shows_in_a_photograph() -> None:
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    prompts = [Scene((), style=style) for style in ("watercolour", "neon", "pixel")]
+    pale, dark, coarse = photos.recolour(noise.repeat(3, 1, 1, 1), prompts)
+    assert pale.mean() > 0.65
+    assert dark.mean() < 0.2
+    assert torch.equal(coarse[:, ::2, ::2], coarse[:, 1::2, 1::2])
+    assert abs(coarse.mean() - noise.mean()) < 0.01
 
 
 def test_pictures_differ_and_follow_their_seed() -> None:
