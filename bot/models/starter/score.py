@@ -209,7 +209,7 @@ def score_changes(
     }
 
 
-GRAIN = ((1, None), (2, None), (4, None), (2, 0.5), (4, 0.3), (4, 0.7))
+GRAIN = ((1, None), (2, None), (4, None), (2, 0.5), (3, 0.5), (4, 0.3), (4, 0.7))
 """Steps and strengths at which grain is read; no strength is text-to-image."""
 
 
