@@ -111,14 +111,15 @@ def recolour(pictures: torch.Tensor, prompts: Sequence[Scene]) -> torch.Tensor:
     duotone = torch.lerp(dark[:, :, None, None], light[:, :, None, None], share.expand_as(pictures))
     named = torch.tensor([pair is not None for pair in pairs], device=pictures.device)
     drawn = torch.where(named.view(-1, 1, 1, 1), duotone, pictures)
-    styled = [wash(own, prompt.style) for own, prompt in zip(drawn, prompts, strict=True)]
-    size = min(pictures.shape[2:]) // BLOCK
     return torch.stack(
-        [
-            blocks(own, size) if prompt.style == "pixel" else own
-            for own, prompt in zip(styled, prompts, strict=True)
-        ]
+        [_styled(own, prompt.style) for own, prompt in zip(drawn, prompts, strict=True)]
     )
+
+
+def _styled(picture: torch.Tensor, style: str) -> torch.Tensor:
+    if style == "pixel":
+        return blocks(picture, min(picture.shape[1:]) // BLOCK)
+    return wash(picture, style)
 
 
 def _colours(prompt: Scene) -> tuple[Rgb, Rgb] | None:
